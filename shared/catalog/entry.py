@@ -1,0 +1,106 @@
+"""The types of the catalog: operations, lanes and models.  Pure.
+
+`Lane` and `Entry` are what `DARKROOM_CATALOG` adds and overrides, so each field is written as TOML would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.catalog.params import Params
+
+Kind = Literal["image", "video", "audio", "text"]
+
+
+@dataclass(frozen=True)
+class Role:
+    """How many inputs of a role an operation takes."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A kind of gateway call, with what it must be given and what it gives."""
+
+    name: str
+    title: str
+    """What it does, for people."""
+    params: type[Params]
+    gives: Kind
+    prompt_required: bool = True
+    prompt_most: int = 32_000
+    """Longest prompt, characters."""
+    inputs: Mapping[str, Role] = field(default_factory=dict)
+    """By role.  What is not listed is refused."""
+    is_asynchronous: bool = False
+    """The call answers with an upstream task that is looked at later."""
+    timeout_s: float = 90.0
+    """Longest wait for the paid call's answer."""
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Limit(Frozen):
+    """What one model takes of one parameter, narrower than its operation."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    values: tuple[int | str, ...] | None = None
+    """The only ones it takes."""
+
+
+class Price(Frozen):
+    """What a call costs by the list, in USD.  The operator's own prices may differ."""
+
+    per_call: Decimal = Decimal(0)
+    """For one call, or for each of `n` pictures."""
+    per_second: Decimal = Decimal(0)
+    """For each second of film that is asked for."""
+
+
+class Lane(Frozen):
+    """The jobs that share one limit; all workers together keep it."""
+
+    limit: int = Field(10, ge=0)
+    """Jobs in flight at once; 0 stops the lane."""
+    rate_per_minute: int = Field(600, ge=1)
+    """Paid calls begun in a minute, at most."""
+
+
+class Entry(Frozen):
+    """One model."""
+
+    title: str = ""
+    """What people call it."""
+    operation: str
+    """What a job with this model does unless it says otherwise."""
+    operation_with_images: str | None = None
+    """The same, when it has input images."""
+    lane: str
+    """The family of models whose limit it shares."""
+    gateway_model: str | None = None
+    """The gateway's name of it, where that is not the catalog's."""
+    typical_s: float = Field(30, gt=0)
+    """How long a job usually takes at the gateway, seconds."""
+    first_look_s: float = Field(5, gt=0)
+    """When an accepted task is first asked about, seconds after it was accepted."""
+    look_every_s: float = Field(5, gt=0)
+    """Then every so many seconds."""
+    stuck_after_s: float = Field(3600, gt=0)
+    """An upstream task older than this is taken for stuck, seconds."""
+    max_images: int | None = Field(None, ge=0)
+    """Most input images, where the model takes fewer than its operation."""
+    limits: Mapping[str, Limit] = Field(default_factory=dict)
+    """By parameter."""
+    defaults: Mapping[str, int | str | bool] = Field(default_factory=dict)
+    """Parameters that are sent when a job does not name them."""
+    price: Price = Price()

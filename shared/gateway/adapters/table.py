@@ -1,0 +1,14 @@
+"""Which adapter serves which operation.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.gateway.adapter import Adapter
+from shared.gateway.adapters import images, midjourney, videos
+
+BY_OPERATION: Final[Mapping[str, Adapter]] = {
+    adapter.name: adapter
+    for adapter in (images.GENERATE, images.EDIT, videos.CREATE, midjourney.IMAGINE, midjourney.ACTION)
+}

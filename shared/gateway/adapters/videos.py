@@ -1,0 +1,156 @@
+"""`/v1/videos` (Sora, Veo and kin): ask for a film, then look until it is there.  Pure.
+
+Contract: gateway/midjourney-and-video.md 6 to 8.  Literal replies: tests/replies/videos/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.catalog.entries import OPERATIONS
+from shared.gateway import classify, reading
+from shared.gateway.adapter import Adapter, Looking
+from shared.gateway.call import Call
+from shared.gateway.outcome import Accepted, Look, Outcome, Output, Pending, Produced, Source
+from shared.gateway.request import Part, Request, Response
+
+LOOK_TIMEOUT_S: Final = 30.0
+
+IDS: Final = ("id", "task_id", "data.task_id", "data.id", "data", "taskId", "video_id")
+"""Where an answer has the upstream id, in the order to try them (6.5)."""
+
+VENDOR_FIELDS: Final = {"negative_prompt": "negativePrompt", "seed": "seed", "aspect_ratio": "aspectRatio"}
+"""What the official Veo channel reads from `metadata` alone, with its spelling there (8.1)."""
+
+ONLY_VENDOR: Final = ("negative_prompt", "seed")
+"""Of these, what no build knows as a field of its own."""
+
+URLS: Final = (
+    "video_url",
+    "url",
+    "result_url",
+    "output_url",
+    "download_url",
+    "content_url",
+    "metadata.url",
+    "metadata.video_url",
+    "metadata.result_urls.0",
+    "data.url",
+    "data.video_url",
+    "data.result_url",
+    "data.output",
+    "data.output.0",
+    "data.data.url",
+    "data.data.video_url",
+    "data.metadata.url",
+    "fail_reason",  # an old build keeps the address of a success here; where it is a sentence, it is no source
+    "content.video_url",
+    "content.url",
+    "detail.video_url",
+    "detail.url",
+    "video.url",
+    "videos.0.url",
+    "data.videos.0.url",
+    "output",
+    "output.0",
+    "output.0.url",
+    "results.0.url",
+    "generations.0.url",
+)
+"""Where a finished film may be found, in the order to try them (6.6)."""
+
+KEPT: Final = ("seconds", "size", "enhanced_prompt")
+"""Fields of the video object that the user sees in `result`."""
+
+
+def build(call: Call) -> Request:
+    """Ask for one film, as a form also when there is no file: all templates do, and stock reads both (7.1)."""
+    fields = call.params.given()
+    vendor = {name: fields[field] for field, name in VENDOR_FIELDS.items() if field in fields}
+    form = {"model": call.model, "prompt": call.prompt}
+    form |= {name: _as_text(value) for name, value in fields.items() if name not in ONLY_VENDOR}
+    if vendor:
+        form["metadata"] = json.dumps(vendor, ensure_ascii=False)
+    return Request(
+        "POST",
+        "/v1/videos",
+        form=form,
+        files=tuple(
+            Part("input_reference", media.filename, media.content_type, media.content) for media in call.images
+        ),
+        timeout_s=OPERATIONS[call.operation].timeout_s,
+        name=call.operation,
+    )
+
+
+def read(response: Response, call: Call) -> Outcome:
+    """The upstream id of the film to come.
+
+    Reply: the variants of 6.5, 7.1 and 8.1.  A status that says "failed" is left to the first look.
+
+    Raises:
+        UnreadableReply: there is no id in it, so nobody can ask for the film.
+    """
+    body = reading.object_of(response)
+    task_id = reading.first_id(body, *IDS)
+    if not reading.looks_like_id(task_id):
+        raise reading.unreadable("no id of a video in the answer", body)
+    return Accepted(task_id, reading.fold(reading.unwrap(body).get("status")))
+
+
+def build_look(task_id: str) -> Request:
+    return Request("GET", f"/v1/videos/{reading.segment(task_id)}", timeout_s=LOOK_TIMEOUT_S, name="video.look")
+
+
+def read_look(response: Response, asked_id: str = "") -> Look:
+    """What the gateway says about the film that it accepted as `asked_id`.
+
+    Reply: the video object of 6.2, bare or wrapped (6.8, 6.9), in all variants of 7.2.  Only its status ends a
+    film: `completed_at` stands there while it runs, and 100 percent comes with failures, too.
+
+    Raises:
+        UnreadableReply: not such an object, or the empty record of 6.8.
+    """
+    task = reading.unwrap(reading.object_of(response))
+    task_id = reading.first_id(task, "id", "task_id")
+    if not task_id and "status" not in task:
+        raise reading.unreadable("neither id nor status in the answer", task)
+    status = _status(task)
+    if status in reading.FAILED:
+        return classify.failure(classify.said(task))
+    sources = _sources(task, asked_id or task_id)
+    if status in reading.DONE and sources:
+        kept = {name: task[name] for name in KEPT if task.get(name)}
+        return Produced((Output("video", sources),), kept, status)
+    # A word nobody listed is "running": taking it for a failure would throw away a paid film.
+    return Pending(_progress(task), status)
+
+
+def _status(task: Mapping[str, Any]) -> str:
+    """The folded status; where the gateway's and its upstream's differ, the gateway's wins once it is final (10.1)."""
+    outer = reading.fold(task.get("status"))
+    inner = reading.fold(reading.first_text(task, "data.status", "detail.status"))
+    return outer if outer in reading.DONE | reading.FAILED else inner or outer
+
+
+def _progress(task: Mapping[str, Any]) -> int | None:
+    places = ("progress", "detail.pending_info.progress_pct", "detail.progress", "data.progress")
+    found = (reading.percent(reading.dig(task, place)) for place in places)
+    return next((progress for progress in found if progress is not None), None)
+
+
+def _sources(task: Mapping[str, Any], task_id: str) -> tuple[Source, ...]:
+    """All places of the film; the last is the gateway's own, which needs the key and may be all there is."""
+    found = [reading.source(reading.dig(task, place)) for place in URLS]
+    if task_id:
+        found.append(Source(path=f"/v1/videos/{reading.segment(task_id)}/content"))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+CREATE: Final = Adapter("video.create", build, read, Looking(build_look, read_look))

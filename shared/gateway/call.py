@@ -1,0 +1,49 @@
+"""What a job asks of the gateway, with its inputs in hand: what every adapter builds from.  Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.catalog.params import Params
+
+
+@dataclass(frozen=True)
+class Media:
+    """One input, fetched and checked."""
+
+    content_type: str
+    """As its bytes say, for example `image/png`."""
+    filename: str
+    """With the extension of its type: the gateway guesses from it (images 4.4)."""
+    content: bytes = field(repr=False)
+    width: int | None = None
+    height: int | None = None
+
+    @property
+    def data_url(self) -> str:
+        return f"data:{self.content_type};base64,{base64.b64encode(self.content).decode()}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One paid call, as the job has it.  Prompt and inputs are the common words; each adapter spells its own."""
+
+    operation: str
+    model: str
+    """The gateway's name of the model."""
+    prompt: str
+    params: Params
+    inputs: Mapping[str, tuple[Media, ...]] = field(default_factory=dict)
+    """By role: `images`, `mask`."""
+    job_id: str = ""
+    """Sent along where the contract has a field for it, so that a lost answer can be found again."""
+
+    @property
+    def images(self) -> tuple[Media, ...]:
+        return self.inputs.get("images", ())
+
+    @property
+    def mask(self) -> Media | None:
+        return next(iter(self.inputs.get("mask", ())), None)

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from shared.gateway import reading
+from shared.gateway.adapters import videos
+from shared.gateway.outcome import (
+    Accepted,
+    ErrorClass,
+    Look,
+    Outcome,
+    Output,
+    Pending,
+    Produced,
+    Refused,
+    Source,
+    Unseen,
+)
+from shared.gateway.request import Part, Response
+from tests.unit.gateway.replies import IN_NO_CONTRACT, JPEG, PNG, call, reply
+
+ID: Final = "task_Qm3k9sT2vX7pL0aZ4cB8nR6yW1eH5uJd"
+CONTENT: Final = Source(path=f"/v1/videos/{ID}/content")
+FILES: Final = "https://files.example"
+
+CREATED: Final[dict[str, Outcome]] = {
+    "7.1-create.json": Accepted(ID, "queued"),
+    "7.1-create-22codex.json": Accepted("video_3f6c", "queued"),
+    "7.1-create-submitted.json": Accepted(ID, "submitted"),
+    "7.1-create-not-start.json": Accepted(ID, "not_start"),
+    "6.5-create-task-id-only.json": Accepted(ID),
+    "6.5-create-wrapped-object.json": Accepted(ID, "not_start"),
+    "6.5-create-wrapped-id.json": Accepted(ID),
+    "6.5-create-wrapped-text.json": Accepted(ID),
+    "6.5-create-camel-case.json": Accepted(ID),
+    "6.5-create-video-id.json": Accepted("video_3f6c"),
+    "6.5-create-number.json": Accepted("1772620000123"),
+    "6.5-create-failed-at-once.json": Accepted(ID, "failed"),
+    "8.1-create-colon.json": Accepted("veo3.1-fast:1772630000-kQ2x", "queued"),
+    "8.1-create-created.json": Accepted(ID, "pending"),
+}
+
+NOT_CREATED: Final = ("6.5-create-without-id.json", *IN_NO_CONTRACT)
+
+RUNNING: Final[dict[str, Pending]] = {
+    "7.2-look-in-progress.json": Pending(37, "in_progress"),
+    "6.3-look-unknown.json": Pending(0, "unknown"),
+    "6.3-look-not-start.json": Pending(0, "not_start"),
+    "6.3-look-word-nobody-listed.json": Pending(90, "polishing_frames"),
+    "6.3-look-empty-status.json": Pending(None, ""),
+    "6.2-look-completed-at-while-running.json": Pending(50, "in_progress"),
+    "6.4-look-100-percent-while-running.json": Pending(100, "in_progress"),
+    "7.2-look-detail-running.json": Pending(93, "processing"),
+    "6.8-look-wrapper-running.json": Pending(37, "in_progress"),
+}
+
+#: By file, all places of the film, in order.
+DONE: Final[dict[str, tuple[Source, ...]]] = {
+    "7.2-look-completed-without-url.json": (CONTENT,),
+    "7.2-look-completed-video-url.json": (Source(url=f"{FILES}/9f/boat.mp4"), CONTENT),
+    "7.2-look-completed-video-url-empty.json": (CONTENT,),
+    "7.2-look-completed-video-url-null.json": (CONTENT,),
+    "7.2-look-22codex.json": (Source(url=f"{FILES}/9f/boat.mp4"), CONTENT),
+    "7.2-look-detail-completed.json": (Source(url=f"{FILES}/d/boat.mp4"), CONTENT),
+    "7.2-look-metadata-url.json": (Source(url=f"{FILES}/m/boat.mp4"), CONTENT),
+    "7.2-look-modelsell.json": (
+        Source(url=f"{FILES}/a.mp4"),
+        Source(url=f"{FILES}/b.mp4"),
+        Source(url=f"{FILES}/c.mp4"),
+        CONTENT,
+    ),
+    "7.2-look-qnaigc.json": (Source(url=f"{FILES}/q/boat.mp4"),),
+    "7.2-look-gpt-best.json": (Source(url=f"{FILES}/g/boat.mp4"), CONTENT),
+    "6.8-look-wrapper.json": (Source(url=f"https://gw.example/v1/videos/{ID}/content"), CONTENT),
+    "6.8-look-url-in-fail-reason.json": (Source(url=f"{FILES}/old/boat.mp4"), CONTENT),
+    "6.8-look-live.json": (Source(url=f"{FILES}/l/kettle.mp4"), CONTENT),
+    "6.8-look-sibling.json": (Source(url=f"{FILES}/s/kettle.mp4"), CONTENT),
+    "6.9-look-gen-3.json": (CONTENT,),
+    "8.2-look-veo.json": (
+        Source(url=f"{FILES}/v/kettle.mp4"),
+        Source(path="/v1/videos/veo3.1-fast%3A1772630000-kQ2x/content"),
+    ),
+    "8.2-look-data-url.json": (
+        Source(content=b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 16),
+        CONTENT,
+    ),
+    "6.6-look-every-source.json": (
+        Source(url=f"{FILES}/1.mp4"),
+        Source(url=f"{FILES}/2.mp4"),
+        Source(url=f"{FILES}/3.mp4?sig=a%2Fb"),
+        Source(url=f"{FILES}/4.mp4"),
+        Source(url=f"{FILES}/5.mp4"),
+        Source(url=f"{FILES}/6.mp4"),
+        CONTENT,
+    ),
+}
+
+FAILED: Final[dict[str, tuple[ErrorClass, str, str]]] = {
+    "6.7-look-failed-moderation.json": (
+        ErrorClass.CONTENT_POLICY,
+        "moderation_blocked",
+        "The request was blocked by the moderation system.",
+    ),
+    "6.7-look-failed-without-code.json": (
+        ErrorClass.TASK_FAILED,
+        "task_failed",
+        "Sora is under heavy load, please try again later.",
+    ),
+    "6.7-look-failed-fail-reason.json": (
+        ErrorClass.CONTENT_POLICY,
+        "content_policy",
+        "This content may violate our guardrails concerning similarity to third-party content.",
+    ),
+    "6.7-look-failed-without-reason.json": (ErrorClass.TASK_FAILED, "task_failed", "the gateway gave no reason"),
+    "6.7-look-failed-error-text.json": (ErrorClass.TASK_FAILED, "task_failed", "task failed"),
+    "6.7-look-failed-size.json": (
+        ErrorClass.INVALID_REQUEST,
+        "invalid_request",
+        "Inpaint image must match the requested width and height",
+    ),
+    "6.8-look-wrapper-failed.json": (ErrorClass.TASK_FAILED, "task_failed", "任务超时（1440分钟）"),
+    "10.1-look-outer-final-inner-running.json": (ErrorClass.TASK_FAILED, "task_failed", "heavy load"),
+    "6.3-look-cancelled.json": (ErrorClass.TASK_FAILED, "task_failed", "the gateway gave no reason"),
+    "6.3-look-expired.json": (ErrorClass.TASK_FAILED, "task_failed", "the gateway gave no reason"),
+}
+
+#: By file, the HTTP status that it comes with.
+UNSEEN: Final[dict[str, int]] = {
+    "6.7-look-400-task-not-exist.json": 400,
+    "1.1-look-401-key-exhausted.json": 401,
+    "1.4-look-404.json": 404,
+    "2.5-look-200-error.json": 200,
+    "6.8-look-empty-record.json": 200,
+    **dict.fromkeys(IN_NO_CONTRACT, 200),
+}
+
+REPLIES: Final = frozenset(f"videos/{name}" for name in (*CREATED, *NOT_CREATED, *RUNNING, *DONE, *FAILED, *UNSEEN))
+
+
+def created(response: Response) -> Outcome:
+    return reading.outcome_of(response, lambda answer: videos.read(answer, call("video.create")))
+
+
+def look(name: str, status: int = 200) -> Look:
+    return reading.look_of(reply(f"videos/{name}", status), videos.read_look)
+
+
+def look_at(body: Any) -> Look:
+    return reading.look_of(Response(200, body=json.dumps(body).encode()), videos.read_look)
+
+
+@pytest.mark.parametrize("name", sorted(CREATED))
+def test_each_answer_to_a_create_gives_the_id_to_look_for(name: str) -> None:
+    assert created(reply(f"videos/{name}")) == CREATED[name]
+
+
+@pytest.mark.parametrize("name", NOT_CREATED)
+def test_a_create_without_an_id_has_an_unknown_outcome(name: str) -> None:
+    outcome = created(reply(f"videos/{name}"))
+
+    assert isinstance(outcome, Refused)
+    assert (outcome.error.error_class, outcome.error.code) == (ErrorClass.UNKNOWN_OUTCOME, "unreadable_reply")
+
+
+@pytest.mark.parametrize("name", sorted(RUNNING))
+def test_a_film_runs_until_its_status_ends_it(name: str) -> None:
+    assert look(name) == RUNNING[name]
+
+
+@pytest.mark.parametrize("name", sorted(DONE))
+def test_a_finished_film_has_every_place_that_it_may_be_at(name: str) -> None:
+    found = look(name)
+
+    assert isinstance(found, Produced)
+    assert found.outputs == (Output("video", DONE[name]),)
+
+
+def test_what_the_user_wants_of_a_finished_film_is_kept() -> None:
+    codex, veo = look("7.2-look-22codex.json"), look("8.2-look-veo.json")
+
+    assert isinstance(codex, Produced)
+    assert isinstance(veo, Produced)
+    assert codex.result == {"enhanced_prompt": "a small paper boat"}
+    assert veo.result == {"seconds": "8", "size": "1280x720"}
+
+
+@pytest.mark.parametrize("name", sorted(FAILED))
+def test_a_failed_film_says_why(name: str) -> None:
+    found = look(name)
+
+    assert isinstance(found, Refused)
+    error = found.error
+    assert (error.error_class, error.code, error.message) == FAILED[name]
+    assert not error.charged
+
+
+@pytest.mark.parametrize("name", sorted(UNSEEN))
+def test_trouble_with_a_look_says_nothing_about_the_film(name: str) -> None:
+    found = look(name, UNSEEN[name])
+
+    assert isinstance(found, Unseen)
+    assert found.upstream_status == UNSEEN[name]
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        ("IN_PROGRESS", "completed", Produced),
+        ("SUCCESS", "in_progress", Produced),
+        ("FAILURE", "completed", Refused),
+        ("IN_PROGRESS", "", Pending),
+    ],
+)
+def test_where_two_statuses_differ_the_gateways_own_wins_once_it_is_final(
+    outer: str, inner: str, expected: type[Look]
+) -> None:
+    found = look_at({"code": "success", "data": {"task_id": ID, "status": outer, "data": {"status": inner}}})
+
+    assert isinstance(found, expected)
+
+
+def test_a_finished_film_that_is_nowhere_yet_is_looked_at_again() -> None:
+    assert look_at({"status": "completed", "video_url": ""}) == Pending(None, "completed")
+
+
+@pytest.mark.parametrize("word", ["in_progress", "IN-PROGRESS", "Brewing", "", "video_upsampling", "unknown"])
+def test_a_status_that_does_not_end_a_clip_leaves_it_running(word: str) -> None:
+    found = look_at({"id": "v", "status": word, "progress": "37%", "video_url": "https://a/b.mp4", "completed_at": 1})
+
+    assert isinstance(found, Pending)
+    assert found.progress == 37
+
+
+@pytest.mark.parametrize("word", ["Completed", "succeeded", "FINISHED", "video_generation_completed"])
+def test_each_word_for_success_ends_a_clip(word: str) -> None:
+    assert isinstance(look_at({"id": "v", "status": word}), Produced)
+
+
+def test_a_create_is_a_form_even_without_a_file() -> None:
+    request = videos.CREATE.build(call("video.create", seconds=8, size="1280x720", watermark=False))
+
+    assert (request.method, request.path, request.name) == ("POST", "/v1/videos", "video.create")
+    assert request.json is None
+    assert request.form == {
+        "model": "the-model",
+        "prompt": "a tin robot",
+        "seconds": "8",
+        "size": "1280x720",
+        "watermark": "false",
+    }
+    assert request.files == ()
+
+
+def test_pictures_go_along_as_files_of_one_name() -> None:
+    request = videos.CREATE.build(call("video.create", PNG, JPEG))
+
+    assert request.files == (
+        Part("input_reference", "frame.png", "image/png", PNG.content),
+        Part("input_reference", "second.jpg", "image/jpeg", JPEG.content),
+    )
+
+
+def test_what_only_veo_knows_is_sent_as_metadata() -> None:
+    request = videos.CREATE.build(call("video.create", seed=0, negative_prompt="雾", aspect_ratio="9:16"))
+
+    assert request.form is not None
+    assert json.loads(request.form["metadata"]) == {"negativePrompt": "雾", "seed": 0, "aspectRatio": "9:16"}
+    assert "seed" not in request.form
+    assert request.form["aspect_ratio"] == "9:16"
+
+
+def test_an_id_with_a_colon_is_encoded_when_it_is_looked_for() -> None:
+    request = videos.build_look("veo3.1-fast:1772630000-kQ2x")
+
+    assert (request.method, request.path) == ("GET", "/v1/videos/veo3.1-fast%3A1772630000-kQ2x")
