@@ -1,0 +1,103 @@
+"""Logging: an event and fields, one line each; secrets are taken out here, not by memory.
+
+Fields that are bound where they are known: `process`, `job_id`, `attempt`, `request_id`, `task`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+import structlog
+
+SECRETS: Final = re.compile(
+    r"""(?xi)
+    (?P<kept> \b(?:bearer|basic)\s+ | (?:x-amz-(?:signature|credential|security-token)|signature|sig|access|token|key)=
+      ["']? )
+    [^\s"'&@,}]+
+    | (?P<user> ://[^\s/:@]*: ) [^\s/@]+ (?=@)
+    | \b(?:sk|dk|whsec)[-_][A-Za-z0-9_\-+/=]{6,}
+    """
+)
+
+
+def redact(text: str) -> str:
+    """A text without keys, signatures and passwords in URLs."""
+    return SECRETS.sub(lambda found: f"{found.group('kept') or found.group('user') or ''}[secret]", text)
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact(repr(value))  # what the renderer would write of it
+
+
+def _redact_line(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What begins with an underscore is structlog's own, and is not written."""
+    return {key: value if key.startswith("_") else _redacted(value) for key, value in line.items()}
+
+
+def set_up(level: str, style: str, **bound: str) -> None:
+    """Send structlog's and the standard library's lines to standard error, in one form.
+
+    Args:
+        style: `json` or `console`.
+        bound: fields of every line of this process.
+    """
+
+    def add_bound(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**bound, **line}  # not by contextvars: threads do not inherit those
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        add_bound,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact_line,
+    ]
+    renderer: Any = structlog.dev.ConsoleRenderer() if style == "console" else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # httpx and its kin tell whole URLs at info, and those may be signed; Celery tells each hint twice.
+    for chatty in (
+        "celery.worker.strategy",
+        "celery.app.trace",
+        "httpx",
+        "httpcore",
+        "aiohttp",
+        "botocore",
+        "boto3",
+        "urllib3",
+        "s3transfer",
+        "PIL",
+        "alembic",
+    ):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,25 @@
+"""All tables, so that their metadata is whole whichever of them is imported first."""
+
+from shared.tables.artifacts import Artifact, Asset
+from shared.tables.events import Event
+from shared.tables.jobs import Job, JobNeed, JobRequest, JobResult
+from shared.tables.lanes import GatewayCalls, Lane
+from shared.tables.processes import Process
+from shared.tables.projects import ApiKey, IdempotencyKey, Project, Scope
+
+__all__ = [
+    "ApiKey",
+    "Artifact",
+    "Asset",
+    "Event",
+    "GatewayCalls",
+    "IdempotencyKey",
+    "Job",
+    "JobNeed",
+    "JobRequest",
+    "JobResult",
+    "Lane",
+    "Process",
+    "Project",
+    "Scope",
+]

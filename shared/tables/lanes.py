@@ -1,0 +1,49 @@
+"""Lanes, and the figures of the calls that go through them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+from shared.db import time_field
+
+BURST_S: Final = 10.0
+"""A lane that was idle may begin so many seconds' worth of its rate at once, and one call at least."""
+
+
+class Lane(SQLModel, table=True):
+    """The jobs that share one limit: a credential × a family of models.  Its row lock makes the limit exact."""
+
+    __tablename__ = "lanes"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    """`<credential>.<family>`."""
+    limit: int = Field(sa_column_kwargs={"name": "limit_in_flight"})
+    """Jobs in flight at once, by all workers together."""
+    rate_per_minute: int
+    tokens: float
+    """Paid calls that may begin now; refilled by `rate_per_minute`, at most `BURST_S` ahead."""
+    tokens_at: datetime = time_field()
+    """When `tokens` was last true."""
+    paused_until: datetime | None = time_field(default=None, nullable=True)
+    """Nothing is dispatched before; null or past: not paused."""
+    pause_reason: str | None = Field(default=None, sa_type=Text)
+
+
+class GatewayCalls(SQLModel, table=True):
+    """How the calls of one kind ended and how long they took, over all workers: what `/metrics` shows."""
+
+    __tablename__ = "gateway_calls"
+
+    call: str = Field(primary_key=True, sa_type=Text)
+    """`Request.name`."""
+    outcome: str = Field(primary_key=True, sa_type=Text)
+    """`ok`, or an error class."""
+    count: int = Field(sa_type=BigInteger)
+    seconds_sum: float
+    buckets: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False))
+    """Cumulative counts under `figures.BUCKETS_S`."""
