@@ -1,0 +1,340 @@
+"""The dispatcher: limits that hold exactly, however many look at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import Session, col, func, select
+
+from shared import claims, ids
+from shared.lifecycle import Cause, State
+from shared.tables import Event, Job, Lane
+from tests import factories
+from tests.factories import RecordedHints
+from workers import dispatch, lanes
+from workers.ports import Ports
+
+
+def queue(session: Session, count: int, lane: str, **columns: Any) -> list[str]:
+    project = factories.project(session).id
+    return [factories.job(session, lane_name=lane, project_id=project, **columns).id for _ in range(count)]
+
+
+def in_state(ports: Ports, lane: str, state: State = State.DISPATCHED) -> list[str]:
+    with ports.transaction() as session:
+        return list(session.exec(select(Job.id).where(col(Job.lane) == lane, col(Job.state) == state)))
+
+
+def hinted(ports: Ports) -> list[str]:
+    assert isinstance(ports.hints, RecordedHints)
+    return ports.hints.submits
+
+
+def another(ports: Ports) -> Ports:
+    return replace(ports, process_id=ids.new("process"), hints=RecordedHints())
+
+
+def at_once(ports: Sequence[Ports], goes: int = 1) -> None:
+    """Let many dispatchers look in the same moment."""
+    barrier = threading.Barrier(len(ports))
+
+    def look(one: Ports) -> None:
+        barrier.wait(10)
+        for _ in range(goes):
+            dispatch.dispatch(one)
+
+    with ThreadPoolExecutor(len(ports)) as threads:
+        list(threads.map(look, ports))
+
+
+def test_a_queued_job_is_released_and_hinted_at_after_its_commit(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        (job_id,) = queue(session, 1, lane)
+
+    dispatch.dispatch(ports)
+
+    assert in_state(ports, lane) == [job_id]
+    assert job_id in hinted(ports)
+
+
+@pytest.mark.parametrize("busy", [State.DISPATCHED, State.SUBMITTING, State.RUNNING])
+def test_what_is_in_flight_counts_against_the_limit(ports: Ports, busy: State) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=5).name
+        queue(session, 3, lane, state=busy, due_at=claims.seconds_from_now(3600))
+        queue(session, 10, lane)
+
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, lane, State.QUEUED)) == 8
+
+
+@pytest.mark.parametrize("done", [State.STORING, State.HELD, State.SUCCEEDED, State.FAILED, State.WAITING])
+def test_what_the_gateway_has_nothing_to_do_with_any_more_does_not(ports: Ports, done: State) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=5).name
+        queue(session, 5, lane, state=done, due_at=claims.seconds_from_now(3600))
+        queue(session, 10, lane)
+
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, lane)) == 5
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_limit_of_nothing_stops_a_lane(ports: Ports, limit: int) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=limit).name
+        queue(session, 3, lane)
+
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, lane)) == limit
+
+
+def test_a_limit_that_was_lowered_below_what_is_in_flight_releases_nothing(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=2).name
+        queue(session, 4, lane, state=State.RUNNING, due_at=claims.seconds_from_now(3600))
+        queue(session, 1, lane)
+
+    dispatch.dispatch(ports)
+
+    assert in_state(ports, lane) == []
+
+
+def test_a_slot_that_is_given_back_is_filled_again(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=1).name
+        queue(session, 2, lane)
+    dispatch.dispatch(ports)
+    (first,) = in_state(ports, lane)
+
+    with ports.transaction() as session:
+        claim = claims.read(session, first)
+        assert claim is not None
+        claims.move(session, claim, Cause.GIVEN_BACK, due_in_s=60)
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, lane)) == 1
+    assert in_state(ports, lane) != [first]
+
+
+def test_no_more_calls_begin_than_there_are_tokens(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, rate_per_minute=1, tokens=3).name
+        queue(session, 10, lane)
+
+    dispatch.dispatch(ports)
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, lane)) == 1  # what was saved up is at most ten seconds' worth, and one at least
+
+
+@pytest.mark.parametrize(
+    ("rate_per_minute", "tokens", "idle_s", "released"),
+    [
+        (60, 0, 0, 0),
+        (60, 0, 3, 3),
+        (60, 2.5, 1, 3),
+        (60, 0, 3600, 10),
+        (60, 10, 3600, 10),
+        (6, 0, 3600, 1),
+        (1, 0, 59, 0),
+        (1, 0, 61, 1),
+        (600, -50, 1, 0),
+    ],
+)
+def test_tokens_come_with_time_and_are_saved_up_for_ten_seconds(
+    ports: Ports, rate_per_minute: int, tokens: float, idle_s: float, released: int
+) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(
+            session, rate_per_minute=rate_per_minute, tokens=tokens, tokens_at=claims.seconds_from_now(-idle_s)
+        ).name
+        queue(session, 12, lane)
+
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, lane)) == released
+
+
+def test_what_is_left_of_the_tokens_is_kept_with_its_time(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, rate_per_minute=60, tokens=5.25).name
+        queue(session, 2, lane)
+
+    dispatch.dispatch(ports)
+
+    with ports.transaction() as session:
+        row = session.get(Lane, lane)
+        assert row is not None
+        age_s = session.execute(
+            select(func.extract("epoch", func.clock_timestamp() - Lane.tokens_at)).where(col(Lane.name) == lane)
+        ).scalar_one()
+    assert row.tokens == pytest.approx(3.25, abs=0.5)
+    assert 0 <= age_s < 5
+
+
+def test_many_looks_that_release_nothing_lose_no_tokens(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=0, rate_per_minute=60, tokens=0).name
+        queue(session, 1, lane)
+        began = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+
+    for _ in range(20):
+        dispatch.dispatch(ports)
+
+    with ports.transaction() as session:
+        row = session.get(Lane, lane)
+        assert row is not None
+    assert row.tokens == pytest.approx((row.tokens_at - began).total_seconds(), abs=0.01)
+
+
+def test_a_paused_lane_releases_nothing_until_its_pause_is_over(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        queue(session, 1, lane)
+        lanes.pause(session, lane, 60, "the gateway refuses the key")
+    dispatch.dispatch(ports)
+    paused = in_state(ports, lane)
+
+    with ports.transaction() as session:
+        lanes.pause(session, lane, -1, "over")
+    dispatch.dispatch(ports)
+
+    assert paused == []
+    assert len(in_state(ports, lane)) == 1
+
+
+def test_a_slow_lane_does_not_keep_a_fast_one_waiting(ports: Ports) -> None:
+    with ports.transaction() as session:
+        full, open_ = factories.lane(session, limit=0).name, factories.lane(session, limit=5).name
+        queue(session, 50, full, priority=9)
+        queue(session, 5, open_, priority=0)
+
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, open_)) == 5
+
+
+def test_many_dispatchers_at_once_fill_a_lane_exactly(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=7).name
+        queue(session, 40, lane)
+    many = [another(ports) for _ in range(6)]
+
+    at_once(many, goes=5)
+
+    dispatched = in_state(ports, lane)
+    assert len(dispatched) == 7
+    told = Counter(job_id for one in many for job_id in hinted(one) if job_id in set(dispatched))
+    assert told == Counter(dispatched)
+
+
+def test_many_dispatchers_at_once_spend_each_token_once(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=100, rate_per_minute=36, tokens=6).name
+        queue(session, 40, lane)
+
+    at_once([another(ports) for _ in range(6)], goes=3)
+
+    assert 6 <= len(in_state(ports, lane)) <= 8  # a few seconds may have gone by
+
+
+def test_a_limit_holds_while_slots_come_free_and_many_look(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session, limit=4).name
+        queue(session, 60, lane)
+    most = 0
+    for _ in range(8):
+        at_once([another(ports) for _ in range(4)])
+        busy = in_state(ports, lane)
+        most = max(most, len(busy))
+        with ports.transaction() as session:
+            for job_id in busy[:2]:
+                claim = claims.read(session, job_id)
+                assert claim is not None
+                claims.move(session, claim, Cause.CANCELED)
+
+    assert most == 4
+    assert len(in_state(ports, lane, State.QUEUED)) == 60 - 4 - 7 * 2
+
+
+def test_a_lane_that_another_dispatcher_holds_is_looked_at_again(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        queue(session, 1, lane)
+    let_go = threading.Timer(0.04, lambda: holder.__exit__(None, None, None))
+    holder = ports.transaction()
+    session = holder.__enter__()
+    session.execute(text("SELECT FROM lanes WHERE name = :lane FOR UPDATE"), {"lane": lane})
+    let_go.start()
+
+    dispatch.dispatch(ports)
+
+    let_go.join()
+    assert len(in_state(ports, lane)) == 1
+
+
+def test_a_lane_that_is_held_for_long_is_left_to_the_next_tick(ports: Ports) -> None:
+    with ports.transaction() as session:
+        held, free = factories.lane(session).name, factories.lane(session).name
+        queue(session, 1, held)
+        queue(session, 1, free)
+
+    with ports.transaction() as holder:
+        holder.execute(text("SELECT FROM lanes WHERE name = :lane FOR UPDATE"), {"lane": held})
+        dispatch.dispatch(ports)
+
+    assert len(in_state(ports, free)) == 1
+    assert in_state(ports, held) == []
+
+
+def test_more_than_one_go_can_take_goes_at_once(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MOST_AT_ONCE", 4)
+    with ports.transaction() as session:
+        wide, narrow = factories.lane(session, limit=30).name, factories.lane(session, limit=1).name
+        queue(session, 20, wide)
+        queue(session, 20, narrow)
+
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, wide)) == 20
+    assert len(in_state(ports, narrow)) == 1
+
+
+def test_a_process_that_stops_releases_nothing(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        queue(session, 1, lane)
+    stopping = replace(ports, stopping=threading.Event())
+    stopping.stopping.set()
+
+    dispatch.dispatch(stopping)
+
+    assert in_state(ports, lane) == []
+
+
+def test_each_release_is_told_once(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        job_ids = queue(session, 20, lane)
+
+    at_once([another(ports) for _ in range(4)])
+
+    with ports.transaction() as session:
+        told = Counter(
+            session.exec(
+                select(Event.job_id).where(col(Event.job_id).in_(job_ids), col(Event.type) == "job.dispatched")
+            )
+        )
+    assert told == Counter(job_ids)

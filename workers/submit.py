@@ -1,0 +1,300 @@
+"""The one paid call of an attempt: prepare, take, exchange, read, move.
+
+The claim is committed *before* the request leaves, and nothing is sent without it.  So what happened to the money
+is known from the row alone: `dispatched`, nothing was sent; `submitting`, it may have been; anything later, the
+gateway answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from shared import claims, policy
+from shared.claims import Claim
+from shared.gateway import reading
+from shared.gateway.adapters.table import BY_OPERATION
+from shared.gateway.call import Call, Media
+from shared.gateway.outcome import Accepted, ErrorClass, GatewayError, Outcome, Output, Produced, Refused
+from shared.gateway.request import Reply, Request
+from shared.lifecycle import Cause, State
+from shared.tables import Job, JobRequest
+from workers import inputs, lanes, store
+from workers.patience import passes, patiently
+from workers.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+INPUT_WAITS_MOST: Final = 6
+"""So often an input may be unavailable before the job fails: some minutes.  Our own S3 is waited for without end."""
+
+
+UNHINTED_S: Final = 5.0
+"""After this long a hint is late: most are there in a few milliseconds."""
+UNHINTED_LEASE_S: Final = 30.0
+"""So long we leave a job whose hint is late to the process that found it."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dispatched job with all that its call needs."""
+
+    job_id: str
+    call: Call
+    request: Request
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A paid call that was begun."""
+
+    claim: Claim
+    call: Call
+    reply: Future[Reply]
+
+
+def submit(job_ids: Sequence[str], ports: Ports) -> None:
+    """Make the paid calls of these dispatched jobs, all at once, and record what came of each.
+
+    Each has a thread of its own: a slow input, a slow answer or a large result of one keeps no other waiting.
+    """
+    if len(job_ids) <= 1:
+        for job_id in job_ids:
+            _submit_one(job_id, ports)
+        return
+    with ThreadPoolExecutor(len(job_ids), thread_name_prefix="submit") as threads:
+        for job_id in job_ids:
+            threads.submit(_submit_one, job_id, ports)
+
+
+def find(ports: Ports) -> None:
+    """Begin what was dispatched and no hint brought to anybody: while the broker is away, this is how jobs get on."""
+    free = ports.near.free
+    if free == 0 or ports.stopping.is_set():
+        return
+    with ports.transaction() as session:
+        job_ids = claims.due_dispatched(session, free, UNHINTED_S, UNHINTED_LEASE_S)
+    ports.near.take(job_ids, lambda job_id: submit([job_id], ports))
+
+
+def _submit_one(job_id: str, ports: Ports) -> None:
+    """One job, from its inputs to its result; what goes wrong with it is told by the log and by its row."""
+    with ports.in_hand.only(job_id) as is_only:
+        if not is_only:
+            return  # a doubled hint
+        try:
+            under_way = _begin(job_id, ports)
+            if under_way is not None:
+                finish(under_way.claim, under_way.call, under_way.reply.result(), ports)
+        except Exception:
+            log.error("submit.failed", job_id=job_id, exc_info=True)
+
+
+def _begin(job_id: str, ports: Ports) -> UnderWay | None:
+    if ports.stopping.is_set():
+        _give_back(job_id, ports)
+        return None
+    prepared = prepare(job_id, ports)
+    if prepared is None:
+        return None
+    claim = _take(job_id, ports)
+    if claim is None:
+        return None
+    try:
+        return UnderWay(claim, prepared.call, ports.gateway.start(prepared.request))
+    except BaseException:
+        patiently(lambda: _untake(job_id, ports))  # nothing was sent
+        raise
+
+
+def prepare(job_id: str, ports: Ports) -> Prepared | None:
+    """The job's request with its inputs in hand; None if it is not ours to send, or cannot be sent."""
+    with ports.transaction() as session:
+        claim = claims.read(session, job_id)
+        asked = session.get(JobRequest, job_id)
+        if claim is None or asked is None or claim.state is not State.DISPATCHED:
+            return None  # a doubled or late hint
+    try:
+        with ports.transaction() as session:
+            places = inputs.locate(session, claim.project_id, asked.inputs)
+        return _prepared(claim, asked, inputs.fetch(places, ports), ports)
+    except inputs.InputRefused as error:
+        _refuse(claim, error, ports)
+    except inputs.InputUnavailable as error:
+        _wait_for_input(claim, error, ports)
+    except Exception as error:
+        if passes(error):
+            raise  # the database is away; the sweep gives the row back
+        log.error("submit.not_prepared", job_id=job_id, exc_info=True)
+        told = f"its request could not be built ({type(error).__name__}; the worker's log says more)"
+        _wait_for_input(claim, inputs.InputUnavailable(told), ports)
+    return None
+
+
+def _prepared(claim: Claim, asked: JobRequest, in_hand: dict[str, tuple[Media, ...]], ports: Ports) -> Prepared:
+    operation = ports.catalog.operations[claim.operation]
+    call = Call(
+        operation=claim.operation,
+        model=ports.catalog.entry(claim.model).gateway_model or claim.model,
+        prompt=asked.prompt,
+        params=operation.params.model_validate(asked.params),
+        inputs=in_hand,
+        job_id=claim.job_id,
+    )
+    # Built before the claim: if this raises, nothing was sent.
+    request = BY_OPERATION[claim.operation].build(call)
+    return Prepared(claim.job_id, call, replace(request, name=claim.operation, timeout_s=operation.timeout_s))
+
+
+def _refuse(claim: Claim, error: inputs.InputRefused, ports: Ports) -> None:
+    refused = GatewayError(ErrorClass.INVALID_REQUEST, error.code, str(error))
+    with ports.transaction() as session:
+        if claims.move(session, claim, Cause.INPUT_REFUSED, reason=f"an input cannot be used: {error}"):
+            claims.keep_result(session, claim, error=refused)
+
+
+def _wait_for_input(claim: Claim, error: inputs.InputUnavailable, ports: Ports) -> None:
+    if claim.waits >= INPUT_WAITS_MOST and not error.is_ours:
+        _refuse(claim, inputs.InputRefused(str(error)), ports)
+        return
+    wait = policy.wait_s(policy.FIRST_WAIT_S[ErrorClass.STORAGE], claim.waits, ports.random)
+    reason = f"an input cannot be had just now: {error}"
+    with ports.transaction() as session:
+        claims.move(session, claim, Cause.GIVEN_BACK, reason=reason, due_in_s=wait, waits=Job.waits + 1)
+
+
+def _give_back(job_id: str, ports: Ports) -> None:
+    with ports.transaction() as session:
+        claim = claims.read(session, job_id)
+        if claim is not None and claim.state is State.DISPATCHED:
+            claims.move(session, claim, Cause.GIVEN_BACK)
+
+
+def _take(job_id: str, ports: Ports) -> Claim | None:
+    try:
+        with ports.transaction() as session:
+            return claims.take(session, job_id, by=ports.process_id)
+    except DBAPIError:
+        # The commit may have gone through before its answer was lost.  We have sent nothing and will not.
+        patiently(lambda: _untake(job_id, ports))
+        raise
+
+
+def _untake(job_id: str, ports: Ports) -> None:
+    with ports.transaction() as session:
+        claim = claims.held_by(session, job_id, State.SUBMITTING, ports.process_id)
+        if claim is not None:
+            claims.move(session, claim, Cause.NOT_SENT, due_in_s=0)
+
+
+def finish(claim: Claim, call: Call, reply: Reply, ports: Ports) -> None:
+    """Read the reply and write down what follows.  Nothing that goes wrong here may leave the row as it is."""
+    try:
+        adapter = BY_OPERATION[claim.operation]
+        outcome = reading.outcome_of(reply, lambda response: adapter.read(response, call))
+        storing = patiently(lambda: _record(claim, outcome, ports))
+    except Exception as error:
+        log.error("submit.unrecorded", job_id=claim.job_id, attempt=claim.attempt, exc_info=True)
+        told = f"the answer could not be kept: {type(error).__name__}"
+        lost = GatewayError(ErrorClass.UNKNOWN_OUTCOME, "unrecorded", told)
+        patiently(lambda: refuse(claim, lost, ports))
+        storing = None
+    ports.wake_dispatch()
+    if storing is not None:
+        store.store_claimed(storing, ports)
+
+
+def _record(claim: Claim, outcome: Outcome, ports: Ports) -> Claim | None:
+    """Write down an outcome.  Returns the job as it is to be stored now, if there is something to store."""
+    if isinstance(outcome, Produced):
+        return record_produced(claim, outcome, ports)
+    if isinstance(outcome, Accepted):
+        _record_accepted(claim, outcome, ports)
+    elif isinstance(outcome, Refused):
+        refuse(claim, outcome.error, ports)
+    else:
+        raise TypeError(f"{claim.operation} answered a paid call with {outcome}")
+    return None
+
+
+def _record_accepted(claim: Claim, accepted: Accepted, ports: Ports) -> None:
+    with ports.transaction() as session:
+        claims.move(
+            session,
+            claim,
+            Cause.ACCEPTED,
+            due_in_s=ports.catalog.entry(claim.model).first_look_s,
+            upstream_task_id=accepted.task_id,
+            upstream_status=accepted.status or None,
+            data={"upstream_task_id": accepted.task_id},
+        )
+
+
+def record_produced(claim: Claim, produced: Produced, ports: Ports, *, is_ours: bool = True) -> Claim | None:
+    """Keep the outputs, and the row that says where they are.
+
+    Args:
+        is_ours: this process stores them itself, at once; else whoever is hinted or looks first does.
+    """
+    outputs, is_spooled = keep_outputs(claim, produced.outputs, ports)
+    with ports.transaction() as session:
+        moved = claims.move(
+            session,
+            claim,
+            Cause.PRODUCED,
+            due_in_s=claims.STORE_LEASE_S if is_ours else 0,
+            claimed_by=ports.process_id if is_ours else None,
+            spool_host=ports.spool.name if is_spooled else None,
+            upstream_status=produced.status or None,
+        )
+        if not moved:
+            # Ours all the same if an earlier try committed and only its answer was lost.
+            return claims.held_by(session, claim.job_id, State.STORING, ports.process_id)
+        claims.keep_result(session, claim, outputs=outputs, result=produced.result)
+    return replace(claim, state=State.STORING, store_tries=0) if is_ours else None
+
+
+def keep_outputs(claim: Claim, outputs: Sequence[Output], ports: Ports) -> tuple[list[dict[str, Any]], bool]:
+    """The outputs as their row keeps them; bytes in hand go to the spool first.  Also: whether any did."""
+    kept, is_spooled = [], False
+    for index, output in enumerate(outputs):
+        sources: list[dict[str, str]] = []
+        for source in output.sources:
+            if source.content is not None:
+                name = ports.spool.keep(claim.job_id, claim.attempt, index, source.content)
+                sources.append({"spool": name})
+                is_spooled = True
+            elif source.path is not None:
+                sources.append({"path": source.path})
+            elif source.url is not None:
+                sources.append({"url": source.url})
+        kept.append({"kind": output.kind, "sources": sources})
+    return kept, is_spooled
+
+
+def refuse(claim: Claim, error: GatewayError, ports: Ports) -> None:
+    """Let the policy decide what follows from a refusal, and write that down."""
+    tried = policy.Tried(
+        claim.attempt, claim.max_attempts, claim.on_unknown, claim.waits, is_accepted=claim.state is State.RUNNING
+    )
+    decision = policy.decide(error, tried, ports.random)
+    with ports.transaction() as session:
+        moved = claims.move(
+            session,
+            claim,
+            decision.cause,
+            reason=f"{error.error_class}: {error.message}",
+            due_in_s=decision.due_in_s,
+            data=claims.as_error(error, retryable=decision.due_in_s is not None),
+        )
+        if moved:
+            claims.keep_result(session, claim, error=error, retryable=decision.due_in_s is not None)
+        why = policy.PAUSES_LANE.get(error.error_class)
+        if why is not None:
+            lanes.pause(session, claim.lane, policy.PAUSE_S, f"{why}: {error.message}")
+    log.info("submit.refused", job_id=claim.job_id, attempt=claim.attempt, code=error.code, cause=decision.cause)
