@@ -1,0 +1,164 @@
+"""Taking in a job: checked as a whole first, then made in one transaction.
+
+What can be told without the database is told before a transaction is open.  The job, its request, what it waits
+for, its lane and its first events commit together; the hint follows, and may be lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlmodel import Session, col
+
+from api.jobs import inputs
+from api.ports import AppPorts
+from api.shapes import NewAction, NewJob, Wishes
+from shared import claims, events, ids
+from shared.catalog import entry
+from shared.catalog.lookup import CREDENTIAL, Catalog, Resolved
+from shared.lifecycle import State
+from shared.tables import Job, JobNeed, JobRequest, Lane
+from shared.tables.lanes import BURST_S
+
+
+@dataclass(frozen=True)
+class Admissible:
+    """A request that may become a job, as far as can be told without the database."""
+
+    resolved: Resolved
+    prompt: str
+    inputs: inputs.Inputs
+    wishes: Wishes
+    priority: int
+    lane: str
+    parent_id: str | None = None
+
+    @property
+    def estimated_cost_usd(self) -> str | None:
+        """A decimal as text; None where nobody knows the price."""
+        price = self.resolved.entry.price
+        return str(self.resolved.estimated_cost_usd) if price.per_call or price.per_second else None
+
+
+def check(body: NewJob, ports: AppPorts) -> Admissible:
+    """
+    Raises:
+        InvalidRequest: with every field that is wrong.
+    """
+    resolved = ports.catalog.resolve(
+        model=body.model,
+        operation=body.operation,
+        prompt=body.prompt,
+        params=body.params,
+        inputs_by_role={role: len(listed) for role, listed in body.inputs.items()},
+    )
+    inputs.check(body.inputs, ports)
+    if body.webhook is not None:
+        inputs.check_webhook(body.webhook.url, ports.outbound)
+    return Admissible(resolved, body.prompt or "", body.inputs, body, body.priority, resolved.lane)
+
+
+def follow_up(parent: Job, asked: JobRequest, custom_id: str, body: NewAction, ports: AppPorts) -> Admissible:
+    """Another job that presses a button of a finished one, in the same lane.
+
+    Raises:
+        InvalidRequest: with every field that is wrong.
+    """
+    mode = {"mode": asked.params["mode"]} if "mode" in asked.params else {}
+    resolved = ports.catalog.resolve(
+        model=parent.model,
+        operation="midjourney.action",
+        prompt=body.prompt,
+        params={**mode, **body.params, "task_id": parent.upstream_task_id, "custom_id": custom_id},
+        inputs_by_role={role: len(listed) for role, listed in body.inputs.items()},
+    )
+    if body.webhook is not None:
+        inputs.check_webhook(body.webhook.url, ports.outbound)
+    priority = parent.priority if body.priority is None else body.priority
+    prompt = asked.prompt if body.prompt is None else body.prompt
+    return Admissible(resolved, prompt, body.inputs, body, priority, parent.lane, parent.id)
+
+
+def admit(session: Session, project_id: str, wanted: Admissible, catalog: Catalog) -> str:
+    """Make the job, in the caller's transaction; its id.
+
+    Raises:
+        InvalidRequest: an input names what this project does not have.
+    """
+    needs = inputs.find(session, project_id, wanted.inputs, catalog)
+    job_id = ids.new("job")
+    state = State.WAITING if needs else State.QUEUED
+    ensure_lane(session, wanted.lane, catalog)
+    session.execute(insert(Job).values(_job(job_id, project_id, state, wanted)))
+    session.execute(insert(JobRequest).values(_request(job_id, wanted)))
+    if needs:
+        session.execute(insert(JobNeed), [{"job_id": job_id, "needs_id": needed} for needed in needs])
+    created = events.News(project_id, job_id, "job.created", 0, state)
+    events.record(session, [created, events.moved(project_id, job_id, 0, None, None, state)])
+    return job_id
+
+
+def _job(job_id: str, project_id: str, state: State, wanted: Admissible) -> dict[str, Any]:
+    wishes = wanted.wishes
+    return {
+        "id": job_id,
+        "project_id": project_id,
+        "parent_id": wanted.parent_id,
+        "operation": wanted.resolved.operation.name,
+        "model": wanted.resolved.model,
+        "lane": wanted.lane,
+        "state": state,
+        "priority": wanted.priority,
+        "max_attempts": wishes.max_attempts,
+        "on_unknown": wishes.on_unknown,
+        "created_at": func.now(),
+        "moved_at": func.now(),
+        "deadline_at": None if wishes.ttl_seconds is None else claims.seconds_from_now(wishes.ttl_seconds),
+    }
+
+
+def _request(job_id: str, wanted: Admissible) -> dict[str, Any]:
+    wishes = wanted.wishes
+    return {
+        "job_id": job_id,
+        "prompt": wanted.prompt,
+        "inputs": inputs.as_json(wanted.inputs),
+        "params": wanted.resolved.params.given(),
+        "labels": wishes.metadata,
+        "webhook": None if wishes.webhook is None else wishes.webhook.model_dump(),
+        "estimated_cost_usd": wanted.estimated_cost_usd,
+    }
+
+
+def ensure_lane(session: Session, name: str, catalog: Catalog) -> None:
+    """Make a lane's row from the catalog if it is missing.  One that is there is its operator's."""
+    if session.execute(select(col(Lane.name)).where(col(Lane.name) == name)).one_or_none() is not None:
+        return
+    lane = catalog.lanes.get(name.removeprefix(f"{CREDENTIAL}."), catalog.lanes["other"])
+    session.execute(upsert(Lane).values(_lane(name, lane)).on_conflict_do_nothing())
+
+
+def set_lanes(session: Session, catalog: Catalog) -> None:
+    """Make the lanes as the catalog has them: the missing ones are made, the others get its limit and rate."""
+    for family, lane in sorted(catalog.lanes.items()):
+        session.execute(
+            upsert(Lane)
+            .values(_lane(f"{CREDENTIAL}.{family}", lane))
+            .on_conflict_do_update(
+                index_elements=["name"],
+                set_={"limit_in_flight": lane.limit, "rate_per_minute": lane.rate_per_minute},
+            )
+        )
+
+
+def _lane(name: str, lane: entry.Lane) -> dict[str, Any]:
+    return {
+        "name": name,
+        "limit": lane.limit,
+        "rate_per_minute": lane.rate_per_minute,
+        "tokens": max(1.0, lane.rate_per_minute * BURST_S / 60),
+        "tokens_at": func.now(),
+    }

@@ -1,0 +1,126 @@
+"""What a caller may do to a job that is there: cancel it, try it again, say what became of it.
+
+Each is a guarded move.  If the row has moved on between our look and our write, we look again; a job moves a few
+times a second at most, so that ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import func
+from sqlmodel import Session, col
+
+from api.deps import missing
+from api.shapes import Resolution
+from shared import claims
+from shared.catalog.lookup import Catalog
+from shared.claims import Claim
+from shared.errors import Conflict, FieldError, InvalidRequest
+from shared.gateway.outcome import ErrorClass, GatewayError
+from shared.lifecycle import FINAL, Cause, State
+from shared.tables import Job
+
+LOOKS_MOST: Final = 10
+
+MONEY: Final = {
+    State.WAITING: "canceled before anything was sent; nothing is charged",
+    State.QUEUED: "canceled while it waited in the queue; nothing is charged for another attempt",
+    State.DISPATCHED: "canceled before its call was made; nothing is charged for this attempt",
+    State.SUBMITTING: "canceled while its call was being made; the gateway may charge, and the result is dropped",
+    State.RUNNING: "canceled while the gateway was at work; it may go on and charge, and the result is dropped",
+    State.STORING: "canceled while its result was being stored; it is paid for, and dropped",
+    State.HELD: "canceled while it was unknown whether its call went through; it may have been charged",
+}
+"""What becomes of the money, by the state in which it was canceled."""
+
+RETRIES: Final = {
+    State.FAILED: Cause.REQUEUED,
+    State.CANCELED: Cause.REQUEUED,
+    State.HELD: Cause.REQUEUED,
+}
+
+
+def cancel(session: Session, project_id: str, job_id: str) -> None:
+    """Canceled again is canceled; finished is a conflict."""
+
+    def once(claim: Claim) -> bool:
+        if claim.state is State.CANCELED:
+            return True
+        if claim.state in FINAL:
+            raise Conflict(f"the job is {claim.state}; only a job that is not finished can be canceled")
+        return claims.move(session, claim, Cause.CANCELED, reason=MONEY[claim.state])
+
+    _until_moved(session, project_id, job_id, once)
+
+
+def retry(session: Session, project_id: str, job_id: str) -> None:
+    """Queue a job that ended badly, as a new attempt; its time to live begins anew."""
+
+    def once(claim: Claim) -> bool:
+        cause = RETRIES.get(claim.state)
+        if cause is None:
+            raise Conflict(f"the job is {claim.state}; only a failed, canceled or held one can be retried")
+        return claims.move(session, claim, cause, reason="a caller wants another attempt", **_anew())
+
+    _until_moved(session, project_id, job_id, once)
+
+
+def resolve(session: Session, project_id: str, job_id: str, said: Resolution, catalog: Catalog) -> None:
+    """What a person says about a held job."""
+    if said.outcome == "running" and said.task_id is None:
+        raise _wrong("/task_id", "is needed to say that the job is running")
+    if said.outcome != "running" and said.task_id is not None:
+        raise _wrong("/task_id", f"means nothing for a job that is to be {said.outcome}")
+
+    def once(claim: Claim) -> bool:
+        if claim.state is not State.HELD:
+            raise Conflict(f"the job is {claim.state}; only a held one can be resolved")
+        if said.outcome == "failed":
+            return _give_up(session, claim)
+        if said.outcome == "retry":
+            return claims.move(session, claim, Cause.RESOLVED_RETRY, reason="a person wants it tried again", **_anew())
+        operation = catalog.operations.get(claim.operation)
+        if operation is None or not operation.is_asynchronous:
+            raise Conflict(f"{claim.operation} has no upstream task; resolve it as failed or retry")
+        return claims.move(
+            session,
+            claim,
+            Cause.RESOLVED_RUNNING,
+            reason="a person found its upstream task",
+            due_in_s=0,
+            upstream_task_id=said.task_id,
+            data={"upstream_task_id": said.task_id},
+        )
+
+    _until_moved(session, project_id, job_id, once)
+
+
+def _give_up(session: Session, claim: Claim) -> bool:
+    told = "a person resolved the held job as failed"
+    if not claims.move(session, claim, Cause.RESOLVED_FAILED, reason=told):
+        return False
+    claims.keep_result(
+        session, claim, error=GatewayError(ErrorClass.UNKNOWN_OUTCOME, "resolved_failed", told), retryable=True
+    )
+    return True
+
+
+def _anew() -> dict[str, Any]:
+    """What a new attempt begins with besides its state."""
+    return {"waits": 0, "deadline_at": func.now() + (col(Job.deadline_at) - col(Job.created_at))}
+
+
+def _until_moved(session: Session, project_id: str, job_id: str, once: Callable[[Claim], bool]) -> None:
+    for _ in range(LOOKS_MOST):
+        claim = claims.read(session, job_id)
+        if claim is None or claim.project_id != project_id:
+            raise missing("job", job_id)
+        if once(claim):
+            return
+    raise Conflict("the job is moving too fast to be changed just now", retry_after_s=1)
+
+
+def _wrong(pointer: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(f"{pointer}: {detail}", (FieldError(pointer, detail),))
