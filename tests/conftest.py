@@ -28,13 +28,16 @@ from workers.ports import Ports
 from workers.spool import Spool
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("DARKROOM_") and name != services.FOLDER]:
         del os.environ[name]  # what a developer has set must not reach a test
     # Plain, to standard output, which pytest keeps: structlog's own tracebacks take a second each.
     structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
     if not hasattr(config, "workerinput"):
-        services.begin()
+        folder = services.begin()
+        if config.option.basetemp is None:  # before pytest makes one that it would leave behind
+            config.option.basetemp = str(folder / "tmp")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -30,12 +30,13 @@ START_S: Final = 60
 TEMPLATE: Final = "migrated"
 
 
-def begin() -> None:
-    """Once, in the process that runs the tests; nothing is started yet."""
+def begin() -> Path:
+    """Once, in the process that runs the tests; nothing is started yet.  The folder of this run, gone at its end."""
     folder = Path(tempfile.mkdtemp(prefix="darkroom-tests-"))
     folder.chmod(0o711)  # PostgreSQL may run as another user, and must reach its folder
     (folder / "owner").write_text(str(os.getpid()))
     os.environ[FOLDER] = str(folder)
+    return folder
 
 
 def end() -> None:
