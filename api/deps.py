@@ -1,8 +1,11 @@
-"""Everything that an endpoint may ask for: ports, caller, page, links."""
+"""Everything that an endpoint may ask for: ports, caller, page, links.
+
+Async, although none waits: FastAPI would run each in a thread of its own, which costs more than all of them do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Query, Request, Security
@@ -20,13 +23,13 @@ from shared.ids import Prefix, is_id
 from shared.tables import Scope
 
 
-def _ports(request: Request) -> AppPorts:
+async def _ports(request: Request) -> AppPorts:
     ports = request.app.state.ports
     assert isinstance(ports, AppPorts)
     return ports
 
 
-def _waiting(request: Request) -> Waiting:
+async def _waiting(request: Request) -> Waiting:
     waiting = request.app.state.waiting
     assert isinstance(waiting, Waiting)
     return waiting
@@ -41,8 +44,8 @@ _bearer: Final = HTTPBearer(
 """For the documentation; the key was checked before, by `auth.Authentication`."""
 
 
-def _with(scope: Scope) -> Callable[[Request], Caller]:
-    def allowed(request: Request, _: Annotated[object, Security(_bearer)] = None) -> Caller:
+def _with(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
+    async def allowed(request: Request, _: Annotated[object, Security(_bearer)] = None) -> Caller:
         caller = request.state.caller
         assert isinstance(caller, Caller)
         if not caller.may(scope):
@@ -57,7 +60,7 @@ Writer = Annotated[Caller, Depends(_with(Scope.WRITE))]
 Admin = Annotated[Caller, Depends(_with(Scope.ADMIN))]
 
 
-def _links(request: Request, ports: Ports) -> Links:
+async def _links(request: Request, ports: Ports) -> Links:
     return Links.of(request, ports)
 
 
@@ -80,7 +83,7 @@ FREE_QUERY: Final = "metadata."
 """What a query may hold whatever the route declares, where the route reads it."""
 
 
-def only_known_query(request: Request) -> None:
+async def only_known_query(request: Request) -> None:
     """A filter that is misspelled must not be taken for none."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):

@@ -16,7 +16,7 @@ from shared.lifecycle import State
 from shared.tables import Job
 from shared.tables.lanes import BURST_S
 
-LINE_MOST: Final = 10_000
+LINE_MOST: Final = 1_000
 """So far back a place in line is told; counting a longer one would cost more than it says."""
 
 _LANES: Final = text("""
