@@ -231,7 +231,8 @@ def _inspect_picture(file: BinaryIO, form: str, limit_pixels: int, small: Path |
 def _save_small(image: Image.Image, to: Path) -> None:
     """The thumbnail of a picture that is open and decoded; its want says nothing against the picture."""
     try:
-        image.seek(0)
+        if getattr(image, "is_animated", False):  # else it stands on its only frame, decoded
+            image.seek(0)
         _flatten(image, SIDE).save(to, "JPEG", quality=QUALITY)
     except Exception:
         to.unlink(missing_ok=True)
@@ -273,6 +274,7 @@ def _shrink(path: Path, side: int) -> Image.Image:
         file.seek(0)
         with _broken(f"{name} picture"), DECODING, Image.open(file, formats=[name]) as image:
             image.draft("RGB", (side * 2, side * 2))  # a JPEG need not be decoded in full
+            image.load()  # while its file is open: what is small already is decoded by nothing below
             return _flatten(image, side)
 
 
@@ -283,7 +285,9 @@ def _flatten(image: Image.Image, side: int) -> Image.Image:
     if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
     has_alpha = image.has_transparency_data
-    image = image.convert("RGBA" if has_alpha else "RGB")
+    mode = "RGBA" if has_alpha else "RGB"
+    if image.mode != mode:  # to the same mode it would only copy
+        image = image.convert(mode)
     image.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=1.0)
     if not has_alpha:
         return image
