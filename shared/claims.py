@@ -25,6 +25,7 @@ from sqlalchemy import (
     Float,
     Row,
     and_,
+    case,
     delete,
     func,
     or_,
@@ -58,6 +59,7 @@ class Claim:
     max_attempts: int
     on_unknown: OnUnknown
     waits: int
+    waits_for: str | None
     upstream_task_id: str | None
     misses: int
     vanished: int
@@ -83,6 +85,7 @@ _COLUMNS: Final[tuple[Any, ...]] = (
     Job.max_attempts,
     Job.on_unknown,
     Job.waits,
+    Job.waits_for,
     Job.upstream_task_id,
     Job.misses,
     Job.vanished,
@@ -120,6 +123,7 @@ ENTERING: Final[Mapping[State, Mapping[str, Any]]] = {
         "vanished": 0,
         "doubted": False,
         "waits": 0,
+        "waits_for": None,
     },
     State.STORING: {
         "claimed_by": None,
@@ -127,6 +131,7 @@ ENTERING: Final[Mapping[State, Mapping[str, Any]]] = {
         "state_reason": None,
         "upstream_finished_at": func.now(),
         "waits": 0,
+        "waits_for": None,
         "store_tries": 0,
     },
     State.HELD: {"claimed_by": None, "due_at": None},
@@ -140,8 +145,9 @@ _BEGUN: Final = frozenset({State.SUBMITTING, State.RUNNING, State.STORING, State
 """Where the gateway may have been at work."""
 
 UNCOUNTED: Final = frozenset({Cause.NOT_SENT, Cause.THROTTLED})
-"""Nothing was charged: the number of the attempt is given back with the job, and its wait grows."""
+"""Nothing was charged: the number of the attempt is given back with the job."""
 
+READY_INPUTS_LOCK: Final = 0x696E70757473  # "inputs"
 WORD_MOST: Final = 200
 """Longest word of the gateway's that a column of the hot row keeps, characters."""
 
@@ -202,6 +208,7 @@ def move(
     reason: str | None = None,
     data: dict[str, Any] | None = None,
     due_in_s: float | None = None,
+    waits_for: str | None = None,
     **changes: Any,
 ) -> bool:
     """Take the job to its next state, with its event, in the caller's transaction.
@@ -209,6 +216,7 @@ def move(
     Args:
         reason: for people; kept in `state_reason` and in the event.
         due_in_s: when to look again, seconds from now by the database's clock.
+        waits_for: what it is sent back for without a count; `waits` counts the times in a row for the same.
         changes: further columns.
 
     Returns:
@@ -220,11 +228,18 @@ def move(
     reason, data = plain(reason), plain(data)
     for origin in lifecycle.origins(claim.state, cause):
         state = lifecycle.after(origin, cause)
-        values = {**ENTERING[state], **_reasoned(reason), **_due(due_in_s), **_uncounted(cause), **_words(changes)}
+        values = {
+            **ENTERING[state],
+            **_reasoned(reason),
+            **_due(due_in_s),
+            **_uncounted(cause),
+            **_waiting(waits_for),
+            **_words(changes),
+        }
         moved = _run(
             session,
             update(Job)
-            .where(*_still(claim, origin))
+            .where(*_still(claim, origin, cause))
             .values(state=state, moved_at=func.now(), **values)
             .returning(col(Job.id)),
         )
@@ -234,11 +249,12 @@ def move(
     return False
 
 
-def _still(claim: Claim, state: State) -> list[ColumnElement[bool]]:
+def _still(claim: Claim, state: State, cause: Cause) -> list[ColumnElement[bool]]:
     """That the row is the one that we know."""
     known = [col(Job.id) == claim.job_id, col(Job.attempt) == claim.attempt, col(Job.state) == state]
-    if state is State.SUBMITTING:
+    if state is State.SUBMITTING or cause is Cause.UNSTORABLE:
         # What was not sent gives the number of its attempt back, so another process may hold the same one by now.
+        # And who was taken for dead while it stored must not give up what another is storing.
         known.append(col(Job.claimed_by).is_not_distinct_from(claim.holder))
     return known
 
@@ -269,7 +285,13 @@ def _due(due_in_s: float | None) -> dict[str, Any]:
 
 
 def _uncounted(cause: Cause) -> dict[str, Any]:
-    return {"attempt": Job.attempt - 1, "waits": Job.waits + 1} if cause in UNCOUNTED else {}
+    return {"attempt": Job.attempt - 1} if cause in UNCOUNTED else {}
+
+
+def _waiting(what: str | None) -> dict[str, Any]:
+    if what is None:
+        return {}
+    return {"waits": case((col(Job.waits_for) == what, Job.waits + 1), else_=1), "waits_for": what}
 
 
 def seconds_from_now(seconds: float) -> ColumnElement[datetime]:
@@ -308,13 +330,16 @@ def keep_result(
     )
 
 
-def keep_error(session: Session, claim: Claim, error: GatewayError) -> None:
-    """Why the result of the attempt could not be stored; where its outputs were stays with it."""
+def keep_error(session: Session, claim: Claim, error: GatewayError, *, retryable: bool = False) -> None:
+    """Why nothing more comes of the attempt; where its outputs are, if it had any, stays with it."""
+    values = {"attempt": claim.attempt, "error": as_error(error, retryable)}
+    is_same = col(JobResult.attempt) == claim.attempt
+    of_attempt = {name: case((is_same, col(getattr(JobResult, name))), else_=None) for name in ("outputs", "result")}
     _run(
         session,
-        update(JobResult)
-        .where(col(JobResult.job_id) == claim.job_id, col(JobResult.attempt) == claim.attempt)
-        .values(error=as_error(error, retryable=False)),
+        insert(JobResult)
+        .values(job_id=claim.job_id, **values)
+        .on_conflict_do_update(index_elements=["job_id"], set_={**values, **of_attempt}),
     )
 
 
@@ -405,7 +430,12 @@ def release(session: Session, room_by_lane: Mapping[str, int], by: str) -> list[
 
 
 def ready_inputs(session: Session, by: str) -> int:
-    """Queue the waiting jobs whose needs have all succeeded, and fail those that would wait in vain."""
+    """Queue the waiting jobs whose needs have all succeeded, and fail those that would wait in vain.
+
+    One process at a time: with many that wait it is the dearest of the ticks.
+    """
+    if not _run(session, select(func.pg_try_advisory_xact_lock(READY_INPUTS_LOCK))).scalar_one():
+        return 0
     # Row by row of the few that wait: the needs of all that ever waited are far more.
     needed = aliased(Job)
     needs = select(1).where(col(JobNeed.job_id) == col(Job.id), col(JobNeed.needs_id) == needed.id).correlate(Job)
@@ -568,8 +598,12 @@ def wanted(session: Session, attempts: Sequence[tuple[str, int]]) -> set[tuple[s
     return {(row["id"], row["attempt"]) for row in rows.mappings()} & set(attempts)
 
 
-def store_later(session: Session, claim: Claim, due_in_s: float, reason: str) -> bool:
-    """Let go of a result that could not be stored now.  It stays `storing`: it is paid for, and will be tried again."""
+def store_later(session: Session, claim: Claim, due_in_s: float, reason: str, *, is_counted: bool) -> bool:
+    """Let go of a result that could not be stored now.  It stays `storing`: it is paid for, and will be tried again.
+
+    Args:
+        is_counted: a try of the result itself; else ours was the trouble (S3, disk, database), which uses up no try.
+    """
     let_go = _run(
         session,
         update(Job)
@@ -582,7 +616,8 @@ def store_later(session: Session, claim: Claim, due_in_s: float, reason: str) ->
         .values(
             claimed_by=None,
             due_at=seconds_from_now(due_in_s),
-            store_tries=Job.store_tries + 1,
+            store_tries=Job.store_tries + int(is_counted),
+            waits=Job.waits + int(not is_counted),
             state_reason=plain(reason),
         )
         .returning(col(Job.id)),
@@ -657,9 +692,9 @@ def expire(session: Session, by: str) -> list[Claim]:
         if state in lifecycle.FINAL:
             continue
         found = move_all(session, late, state, Cause.EXPIRED, by=by, reason=reason)
-        error_class = ErrorClass.TASK_FAILED if state in _BEGUN else ErrorClass.UNAVAILABLE
+        error_class = ErrorClass.UNKNOWN_OUTCOME if state in _BEGUN else ErrorClass.UNAVAILABLE
         for claim in found:  # few: a deadline that passes is the exception
-            keep_result(session, claim, error=GatewayError(error_class, "deadline_exceeded", reason), retryable=True)
+            keep_error(session, claim, GatewayError(error_class, "deadline_exceeded", reason), retryable=True)
         ended += found
     return ended
 

@@ -47,7 +47,8 @@ def engine(url: str, pool: int, application_name: str, disable_timeouts: bool = 
         connect_args={
             "connect_timeout": 5,
             "application_name": application_name,
-            "options": f"-c timezone=utc{timeouts}",
+            # A plan for any value of a parameter could not use the partial indexes of a state.
+            "options": f"-c timezone=utc -c plan_cache_mode=force_custom_plan{timeouts}",
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,

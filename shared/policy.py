@@ -153,7 +153,8 @@ def decide(error: GatewayError, tried: Tried, random: Callable[[], float]) -> De
 
 STORE_TRIES: Final[Mapping[str, int]] = {
     "wrong_media": 3,
-    "fetch_failed": 10,
+    "fetch_failed": 60,  # some hours: it is paid for
+    "result_gone": 10,
     "unsafe_address": 1,
     "result_missing": 3,
     "store_failed": 20,

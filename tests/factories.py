@@ -130,6 +130,7 @@ def claim(row: Job, **known: Any) -> Claim:
         "max_attempts": row.max_attempts,
         "on_unknown": row.on_unknown,
         "waits": row.waits,
+        "waits_for": row.waits_for,
         "upstream_task_id": row.upstream_task_id,
         "misses": row.misses,
         "vanished": row.vanished,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 T = TypeVar("T")
 
+READ_ONLY: Final = "25006"
+"""What a server says that was the primary until a moment ago."""
 WRITE_DOWN_S: Final = 900.0
 """So long we try."""
 
@@ -18,11 +20,12 @@ WRITE_DOWN_S: Final = 900.0
 def passes(error: BaseException) -> bool:
     """Whether the database may take the same statement a little later.
 
-    InvalidRequestError is what the pool says when all its tries to connect have failed.
+    InvalidRequestError itself is what the pool says when all its tries to connect have failed; its kin are bugs.
     """
-    return isinstance(error, OperationalError | InterfaceError | InvalidRequestError | PoolTimeout) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+    if isinstance(error, DBAPIError):
+        is_read_only = getattr(error.orig, "sqlstate", None) == READ_ONLY
+        return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated or is_read_only
+    return isinstance(error, PoolTimeout) or type(error) in (InvalidRequestError, PendingRollbackError)
 
 
 def patiently(write: Callable[[], T]) -> T:

@@ -35,6 +35,11 @@ class InHand:
         self._lock = threading.Lock()
         self._job_ids: set[str] = set()
 
+    def any(self) -> bool:
+        """Whether anything is in hand that would be lost with the process."""
+        with self._lock:
+            return bool(self._job_ids)
+
     @contextmanager
     def only(self, job_id: str) -> Iterator[bool]:
         """Whether the block is the only one for this job."""

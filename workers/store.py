@@ -94,16 +94,16 @@ def store_claimed(claim: Claim, ports: Ports) -> None:
         kept = _keep_all(claim, ports)
         patiently(lambda: _record_stored(claim, kept, ports))
     except StorageUnavailable as error:
-        _later(claim, f"S3 does not take it: {error}", claim.store_tries, ports)
+        _wait(claim, f"S3 does not take it: {error}", ports)
     except OSError as error:
         log.error("store.no_disk", job_id=claim.job_id, attempt=claim.attempt, exc_info=True)
-        _later(claim, f"the spool does not take it: {error.strerror}", claim.store_tries, ports)
+        _wait(claim, f"the spool does not take it: {error.strerror}", ports)
     except (FetchFailed, WrongMedia, UnsafeAddress, Missing) as error:
         _try_again_or_end(claim, error, ports)
     except Exception as error:
         log.error("store.failed", job_id=claim.job_id, attempt=claim.attempt, exc_info=True)
         if passes(error):
-            _later(claim, "the database was away while it was stored", claim.store_tries, ports)
+            _wait(claim, "the database was away while it was stored", ports)
         else:
             _try_again_or_end(claim, Unstored(f"it could not be stored: {type(error).__name__}"), ports)
     else:
@@ -111,24 +111,28 @@ def store_claimed(claim: Claim, ports: Ports) -> None:
         log.info("store.stored", job_id=claim.job_id, attempt=claim.attempt, artifacts=len(kept))
 
 
-def _later(claim: Claim, reason: str, tries: int, ports: Ports) -> None:
-    wait = policy.wait_s(policy.FIRST_WAIT_S[ErrorClass.STORAGE], tries, ports.random)
+def _wait(claim: Claim, reason: str, ports: Ports) -> None:
+    """For what is ours and will be mended, without end: no try of the result is counted."""
+    wait_s = policy.wait_s(policy.FIRST_WAIT_S[ErrorClass.STORAGE], claim.waits, ports.random)
+    _later(claim, reason, wait_s, ports, is_counted=False)
 
+
+def _later(claim: Claim, reason: str, wait_s: float, ports: Ports, *, is_counted: bool) -> None:
     def let_go() -> None:
         with ports.transaction() as session:
-            claims.store_later(session, claim, wait, reason)
+            claims.store_later(session, claim, wait_s, reason, is_counted=is_counted)
 
     patiently(let_go)
-    log.info("store.later", job_id=claim.job_id, attempt=claim.attempt, tries=tries + 1, reason=reason)
+    log.info("store.later", job_id=claim.job_id, attempt=claim.attempt, counted=is_counted, reason=reason)
 
 
 def _try_again_or_end(claim: Claim, error: DarkroomError, ports: Ports) -> None:
     tries = claim.store_tries + 1
-    wait = policy.store_wait_s(error.code, tries, ports.random)
+    wait_s = policy.store_wait_s(_trouble(error), tries, ports.random)
     if isinstance(error, FetchFailed) and error.too_large:
-        wait = None
-    if wait is not None:
-        _later(claim, str(error), claim.store_tries, ports)
+        wait_s = None
+    if wait_s is not None:
+        _later(claim, str(error), wait_s, ports, is_counted=True)
         return
     refused = GatewayError(ErrorClass.STORAGE, error.code, classify.clean(str(error)), charged=True)
 
@@ -140,6 +144,12 @@ def _try_again_or_end(claim: Claim, error: DarkroomError, ports: Ports) -> None:
     patiently(give_up)
     ports.spool.drop(claim.job_id, claim.attempt)
     log.warning("store.gave_up", job_id=claim.job_id, attempt=claim.attempt, tries=tries, code=error.code)
+
+
+def _trouble(error: DarkroomError) -> str:
+    """What the policy calls it: an address that leads nowhere any more is given up sooner than one that is away."""
+    is_gone = isinstance(error, FetchFailed) and error.status in (403, 404, 410)
+    return "result_gone" if is_gone else error.code
 
 
 def _keep_all(claim: Claim, ports: Ports) -> list[Kept]:

@@ -7,6 +7,7 @@ gateway answered.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from shared.gateway.call import Call, Media
 from shared.gateway.outcome import Accepted, ErrorClass, GatewayError, Outcome, Output, Produced, Refused
 from shared.gateway.request import Reply, Request
 from shared.lifecycle import Cause, State
-from shared.tables import Job, JobRequest
+from shared.tables import JobRequest
 from workers import inputs, lanes, store
 from workers.patience import passes, patiently
 from workers.ports import Ports
@@ -34,6 +35,8 @@ INPUT_WAITS_MOST: Final = 6
 """So often an input may be unavailable before the job fails: some minutes.  Our own S3 is waited for without end."""
 
 
+FRESH_S: Final = 5.0
+"""A claim older than this is given back instead of sent: well under the age at which a process counts as dead."""
 UNHINTED_S: Final = 5.0
 """After this long a hint is late: most are there in a few milliseconds."""
 UNHINTED_LEASE_S: Final = 30.0
@@ -102,8 +105,13 @@ def _begin(job_id: str, ports: Ports) -> UnderWay | None:
     prepared = prepare(job_id, ports)
     if prepared is None:
         return None
+    began = time.monotonic()
     claim = _take(job_id, ports)
     if claim is None:
+        return None
+    if time.monotonic() - began > FRESH_S:
+        # We were stopped or starved.  Others may think us dead by the time it is sent, so it is not.
+        patiently(lambda: _untake(job_id, ports))
         return None
     try:
         return UnderWay(claim, prepared.call, ports.gateway.start(prepared.request))
@@ -159,13 +167,15 @@ def _refuse(claim: Claim, error: inputs.InputRefused, ports: Ports) -> None:
 
 
 def _wait_for_input(claim: Claim, error: inputs.InputUnavailable, ports: Ports) -> None:
-    if claim.waits >= INPUT_WAITS_MOST and not error.is_ours:
+    what = "our_storage" if error.is_ours else "input"
+    waits = claim.waits if claim.waits_for == what else 0
+    if waits >= INPUT_WAITS_MOST and not error.is_ours:
         _refuse(claim, inputs.InputRefused(str(error)), ports)
         return
-    wait = policy.wait_s(policy.FIRST_WAIT_S[ErrorClass.STORAGE], claim.waits, ports.random)
+    wait = policy.wait_s(policy.FIRST_WAIT_S[ErrorClass.STORAGE], waits, ports.random)
     reason = f"an input cannot be had just now: {error}"
     with ports.transaction() as session:
-        claims.move(session, claim, Cause.GIVEN_BACK, reason=reason, due_in_s=wait, waits=Job.waits + 1)
+        claims.move(session, claim, Cause.GIVEN_BACK, reason=reason, due_in_s=wait, waits_for=what)
 
 
 def _give_back(job_id: str, ports: Ports) -> None:
@@ -194,6 +204,7 @@ def _untake(job_id: str, ports: Ports) -> None:
 
 def finish(claim: Claim, call: Call, reply: Reply, ports: Ports) -> None:
     """Read the reply and write down what follows.  Nothing that goes wrong here may leave the row as it is."""
+    outcome: Outcome | None = None
     try:
         adapter = BY_OPERATION[claim.operation]
         outcome = reading.outcome_of(reply, lambda response: adapter.read(response, call))
@@ -202,6 +213,9 @@ def finish(claim: Claim, call: Call, reply: Reply, ports: Ports) -> None:
         log.error("submit.unrecorded", job_id=claim.job_id, attempt=claim.attempt, exc_info=True)
         told = f"the answer could not be kept: {type(error).__name__}"
         lost = GatewayError(ErrorClass.UNKNOWN_OUTCOME, "unrecorded", told)
+        if isinstance(outcome, Produced | Accepted):
+            # This much is known: it is paid for.  Only a person may pay again.
+            claim = replace(claim, on_unknown=policy.OnUnknown.HOLD)
         patiently(lambda: refuse(claim, lost, ports))
         storing = None
     ports.wake_dispatch()
@@ -256,7 +270,8 @@ def record_produced(claim: Claim, produced: Produced, ports: Ports, *, is_ours: 
             # Ours all the same if an earlier try committed and only its answer was lost.
             return claims.held_by(session, claim.job_id, State.STORING, ports.process_id)
         claims.keep_result(session, claim, outputs=outputs, result=produced.result)
-    return replace(claim, state=State.STORING, store_tries=0) if is_ours else None
+    storing = replace(claim, state=State.STORING, store_tries=0, waits=0, by=ports.process_id, holder=ports.process_id)
+    return storing if is_ours else None
 
 
 def keep_outputs(claim: Claim, outputs: Sequence[Output], ports: Ports) -> tuple[list[dict[str, Any]], bool]:
@@ -279,9 +294,9 @@ def keep_outputs(claim: Claim, outputs: Sequence[Output], ports: Ports) -> tuple
 
 def refuse(claim: Claim, error: GatewayError, ports: Ports) -> None:
     """Let the policy decide what follows from a refusal, and write that down."""
-    tried = policy.Tried(
-        claim.attempt, claim.max_attempts, claim.on_unknown, claim.waits, is_accepted=claim.state is State.RUNNING
-    )
+    waits = claim.waits if claim.waits_for == error.error_class else 0
+    is_accepted = claim.state is State.RUNNING
+    tried = policy.Tried(claim.attempt, claim.max_attempts, claim.on_unknown, waits, is_accepted)
     decision = policy.decide(error, tried, ports.random)
     with ports.transaction() as session:
         moved = claims.move(
@@ -290,6 +305,7 @@ def refuse(claim: Claim, error: GatewayError, ports: Ports) -> None:
             decision.cause,
             reason=f"{error.error_class}: {error.message}",
             due_in_s=decision.due_in_s,
+            waits_for=error.error_class.value if decision.cause in claims.UNCOUNTED else None,
             data=claims.as_error(error, retryable=decision.due_in_s is not None),
         )
         if moved:

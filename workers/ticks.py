@@ -26,6 +26,7 @@ DISPATCH_GAP_S: Final = 0.05
 """Slots become free two or three times for each job; under load one look serves many of them."""
 POLL_S: Final = 0.25
 """What is due is looked for so often at least: a finished film should not wait for the tick on top of its interval."""
+FIRST_BEAT_S: Final = 60.0
 SWEEP_S: Final = 5.0
 STORE_TICKS: Final = 4
 """Each stores one result at a time: a large one keeps three others from waiting for it."""
@@ -116,7 +117,18 @@ class Ticks:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        self._pulse.run_once()
+        """Begin once the database knows that we live: what a process holds that it does not know is taken back.
+
+        Raises:
+            TimeoutError: the database did not answer in time; the process is to be started again.
+        """
+        deadline = time.monotonic() + FIRST_BEAT_S
+        while self._pulse.steady_since is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the database took no heartbeat within {FIRST_BEAT_S:g} s")
+            self._pulse.run_once()
+            if self._pulse.steady_since is None:
+                time.sleep(0.5)
         for tick in (self._pulse, self._dispatch, *self._others, *self._stores):
             tick.start()
         self._watchdog.start()
@@ -176,8 +188,10 @@ class Ticks:
             for tick in (self._pulse, self._dispatch, *self._others):
                 silent_s = time.monotonic() - tick.last_alive
                 if silent_s > limit_s and not tick.is_stopped:
-                    log.error("watchdog.exit", tick=tick.name, silent_s=round(silent_s))
-                    os._exit(70)
+                    self._ports.stopping.set()  # begin nothing more, and let the paid calls end
+                    if not self._ports.in_hand.any():
+                        log.error("watchdog.exit", tick=tick.name, silent_s=round(silent_s))
+                        os._exit(70)
 
 
 def _then_rest(work: Callable[[Ports], None], ports: Ports) -> bool:

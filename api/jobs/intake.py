@@ -19,6 +19,7 @@ from api.shapes import NewAction, NewJob, Wishes
 from shared import claims, events, ids
 from shared.catalog import entry
 from shared.catalog.lookup import CREDENTIAL, Catalog, Resolved
+from shared.errors import FieldError, InvalidRequest
 from shared.lifecycle import State
 from shared.tables import Job, JobNeed, JobRequest, Lane
 from shared.tables.lanes import BURST_S
@@ -89,6 +90,10 @@ def admit(session: Session, project_id: str, wanted: Admissible, catalog: Catalo
         InvalidRequest: an input names what this project does not have.
     """
     needs = inputs.find(session, project_id, wanted.inputs, catalog)
+    task_id = wanted.resolved.params.given().get("task_id")
+    if task_id is not None and is_others(session, project_id, task_id):
+        told = "there is no such task"  # to this project
+        raise InvalidRequest(f"/params/task_id: {told}", (FieldError("/params/task_id", told),))
     job_id = ids.new("job")
     state = State.WAITING if needs else State.QUEUED
     ensure_lane(session, wanted.lane, catalog)
@@ -99,6 +104,13 @@ def admit(session: Session, project_id: str, wanted: Admissible, catalog: Catalo
     created = events.News(project_id, job_id, "job.created", 0, state)
     events.record(session, [created, events.moved(project_id, job_id, 0, None, None, state)])
     return job_id
+
+
+def is_others(session: Session, project_id: str, task_id: str) -> bool:
+    """Whether an upstream task is known as another project's; one that nobody has may have been made elsewhere."""
+    owners = session.execute(select(col(Job.project_id)).where(col(Job.upstream_task_id) == task_id).distinct())
+    found = set(owners.scalars())
+    return bool(found) and project_id not in found
 
 
 def _job(job_id: str, project_id: str, state: State, wanted: Admissible) -> dict[str, Any]:

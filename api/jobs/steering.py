@@ -13,6 +13,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col
 
 from api.deps import missing
+from api.jobs import intake
 from api.shapes import Resolution
 from shared import claims
 from shared.catalog.lookup import Catalog
@@ -81,6 +82,8 @@ def resolve(session: Session, project_id: str, job_id: str, said: Resolution, ca
             return _give_up(session, claim)
         if said.outcome == "retry":
             return claims.move(session, claim, Cause.RESOLVED_RETRY, reason="a person wants it tried again", **_anew())
+        if said.task_id is not None and intake.is_others(session, project_id, said.task_id):
+            raise Conflict("this upstream task cannot be taken up by this job")
         operation = catalog.operations.get(claim.operation)
         if operation is None or not operation.is_asynchronous:
             raise Conflict(f"{claim.operation} has no upstream task; resolve it as failed or retry")

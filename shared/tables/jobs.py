@@ -42,6 +42,8 @@ class Job(SQLModel, table=True):
         # Lists of the API, newest first.
         Index("jobs_list", "project_id", text("id DESC")),
         Index("jobs_list_by_state", "project_id", "state", text("id DESC")),
+        # Who has an upstream task: nobody may take up another project's.
+        Index("jobs_upstream", "upstream_task_id", postgresql_where=text("upstream_task_id IS NOT NULL")),
         Index("jobs_children", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
         {
             "postgresql_with": {
@@ -69,7 +71,9 @@ class Job(SQLModel, table=True):
     """Number of the present or last try at the paid call, from 1; 0 before the first.  The fence of every write."""
     max_attempts: int = 3
     waits: int = 0
-    """How often in a row the gateway sent it back uncharged; the wait grows with it."""
+    """How often in a row it was sent back, or could not be stored, for the same reason; the wait grows with it."""
+    waits_for: str | None = Field(default=None, sa_type=Text)
+    """That reason: an error class, `input` or `our_storage`.  Null: it was not sent back."""
     on_unknown: OnUnknown = enum_field(OnUnknown, default=OnUnknown.HOLD)
     claimed_by: str | None = id_field(default=None, nullable=True)
     """The worker process that holds it, while submitting or storing."""

@@ -152,13 +152,22 @@ def test_a_move_and_its_event_are_rolled_back_together(transaction: Transaction)
 
 @pytest.mark.parametrize("cause", [Cause.NOT_SENT, Cause.THROTTLED])
 def test_what_was_not_sent_gives_its_number_back_and_waits_longer_each_time(session: Session, cause: Cause) -> None:
-    job = factories.job(session, state=State.SUBMITTING, attempt=2, waits=3)
+    job = factories.job(session, state=State.SUBMITTING, attempt=2, waits=3, waits_for="a reason")
 
-    claims.move(session, factories.claim(job), cause, due_in_s=7)
+    claims.move(session, factories.claim(job), cause, due_in_s=7, waits_for="a reason")
 
     row = factories.reread(session, job)
     assert (row.state, row.attempt, row.waits) == (State.QUEUED, 1, 4)
     assert seconds_until(session, job) == 7
+
+
+def test_waits_for_another_reason_are_counted_anew(session: Session) -> None:
+    job = factories.job(session, state=State.SUBMITTING, attempt=2, waits=19, waits_for="quota_exhausted")
+
+    claims.move(session, factories.claim(job), Cause.NOT_SENT, due_in_s=7, waits_for="unavailable")
+
+    row = factories.reread(session, job)
+    assert (row.waits, row.waits_for) == (1, "unavailable")
 
 
 def test_a_retried_attempt_keeps_its_number(session: Session) -> None:
@@ -579,18 +588,36 @@ def test_what_cannot_be_stored_now_is_let_go_and_tried_later(session: Session) -
     job = storing(session)
     (claim,) = claims.take_storing(session, "process_a", "a_spool", job_ids=[job.id])
 
-    assert claims.store_later(session, claim, 9, "S3 is away")
+    assert claims.store_later(session, claim, 9, "it was cut", is_counted=True)
 
     row = factories.reread(session, job)
-    assert (row.state, row.claimed_by, row.store_tries, row.state_reason) == (State.STORING, None, 1, "S3 is away")
+    assert (row.state, row.claimed_by, row.store_tries, row.state_reason) == (State.STORING, None, 1, "it was cut")
     assert seconds_until(session, job) == 9
+
+
+def test_trouble_of_our_own_uses_up_no_try_of_a_result(session: Session) -> None:
+    job = storing(session)
+    (claim,) = claims.take_storing(session, "process_a", "a_spool", job_ids=[job.id])
+
+    assert claims.store_later(session, claim, 9, "S3 is away", is_counted=False)
+
+    row = factories.reread(session, job)
+    assert (row.store_tries, row.waits) == (0, 1)
+
+
+def test_who_was_taken_for_dead_cannot_give_up_what_another_stores(session: Session) -> None:
+    job = storing(session, claimed_by="process_b")
+    late = factories.claim(job, by="process_a", holder="process_a")
+
+    assert not claims.move(session, late, Cause.UNSTORABLE)
+    assert factories.reread(session, job).state is State.STORING
 
 
 def test_who_has_lost_a_result_cannot_let_it_go(session: Session) -> None:
     job = storing(session, claimed_by="process_b")
     late = factories.claim(job, by="process_a")
 
-    assert not claims.store_later(session, late, 9, "S3 is away")
+    assert not claims.store_later(session, late, 9, "S3 is away", is_counted=False)
     assert factories.reread(session, job).claimed_by == "process_b"
 
 

@@ -570,11 +570,20 @@ def test_an_address_that_has_trouble_is_tried_again_and_counts_no_attempt(
 
 
 def test_an_address_that_always_has_trouble_fails_the_job_in_the_end(homely: Ports, pictures: PictureServer) -> None:
-    job = edit(homely, [f"{pictures.url}/503"], waits=submit.INPUT_WAITS_MOST)
+    job = edit(homely, [f"{pictures.url}/503"], waits=submit.INPUT_WAITS_MOST, waits_for="input")
 
     submit.submit([job.id], homely)
 
     assert rows.read(homely, job).state is State.FAILED
+
+
+def test_earlier_waits_for_the_gateway_do_not_use_up_those_for_an_input(homely: Ports, pictures: PictureServer) -> None:
+    job = edit(homely, [f"{pictures.url}/503"], waits=1000, waits_for="rate_limited")
+
+    submit.submit([job.id], homely)
+
+    row = rows.read(homely, job)
+    assert (row.state, row.waits, row.waits_for) == (State.QUEUED, 1, "input")
 
 
 def test_a_storage_of_ours_that_is_away_is_waited_for_without_end(ports: Ports, settings: Settings) -> None:
@@ -629,15 +638,16 @@ def test_an_adapter_that_cannot_read_an_answer_leaves_a_held_job(
     assert paid(sandbox, prompt) == ["image.generate"]
 
 
-def test_an_answer_that_the_disk_does_not_take_leaves_a_held_job(
-    ports: Ports, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("wish", list(OnUnknown))
+def test_an_answer_that_the_disk_does_not_take_leaves_a_held_job_since_it_is_known_to_be_paid(
+    ports: Ports, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, wish: OnUnknown
 ) -> None:
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ports.spool, "keep", full)
     prompt = rows.prompt("variant=b64_json")
-    job = rows.make(ports, prompt=prompt)
+    job = rows.make(ports, prompt=prompt, on_unknown=wish)
 
     submit.submit([job.id], ports)
 
@@ -649,7 +659,7 @@ def test_a_request_that_cannot_be_built_is_given_back_and_fails_in_the_end(
     ports: Ports, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BY_OPERATION, "image.generate", replace(BY_OPERATION["image.generate"], build=fails))  # type: ignore[arg-type]
-    first, last = rows.make(ports), rows.make(ports, waits=submit.INPUT_WAITS_MOST)
+    first, last = rows.make(ports), rows.make(ports, waits=submit.INPUT_WAITS_MOST, waits_for="input")
 
     submit.submit([first.id, last.id], ports)
 

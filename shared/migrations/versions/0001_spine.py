@@ -162,6 +162,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("waits", sa.Integer(), nullable=False),
+        sa.Column("waits_for", sa.Text(), nullable=True),
         sa.Column(
             "on_unknown",
             sa.Enum(
@@ -230,6 +231,13 @@ def upgrade() -> None:
         ["lane", sa.literal_column("priority DESC"), "id"],
         unique=False,
         postgresql_where=sa.text("state = 'queued'"),
+    )
+    op.create_index(
+        "jobs_upstream",
+        "jobs",
+        ["upstream_task_id"],
+        unique=False,
+        postgresql_where=sa.text("upstream_task_id IS NOT NULL"),
     )
     op.create_index("jobs_waiting", "jobs", ["id"], unique=False, postgresql_where=sa.text("state = 'waiting'"))
     op.create_table(
@@ -319,6 +327,7 @@ def downgrade() -> None:
     op.drop_table("job_needs")
     op.drop_table("artifacts")
     op.drop_index("jobs_waiting", table_name="jobs", postgresql_where=sa.text("state = 'waiting'"))
+    op.drop_index("jobs_upstream", table_name="jobs", postgresql_where=sa.text("upstream_task_id IS NOT NULL"))
     op.drop_index("jobs_queued", table_name="jobs", postgresql_where=sa.text("state = 'queued'"))
     op.drop_index("jobs_list_by_state", table_name="jobs")
     op.drop_index("jobs_list", table_name="jobs")

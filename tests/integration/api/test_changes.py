@@ -184,6 +184,34 @@ def test_only_a_held_job_can_be_resolved(api: httpx.Client, job_in: Any) -> None
     problem(api.post(f"/v1/jobs/{job_in(State.RUNNING)}/resolve", json={"as": "failed"}), 409, "conflict")
 
 
+def test_the_upstream_task_of_another_project_cannot_be_taken_up(
+    api: httpx.Client, job_in: Any, rows: Transaction, strangers: Any
+) -> None:
+    with rows() as session:
+        factories.job(
+            session,
+            project_id=strangers.project_id,
+            state=State.RUNNING,
+            operation="video.create",
+            upstream_task_id="v_1",
+        )
+    job_id = job_in(State.HELD, operation="video.create")
+
+    resolved = api.post(f"/v1/jobs/{job_id}/resolve", json={"as": "running", "task_id": "v_1"})
+    pressed = api.post(
+        "/v1/jobs",
+        json={
+            "model": "midjourney",
+            "operation": "midjourney.action",
+            "params": {"task_id": "v_1", "custom_id": "MJ::JOB::upsample::1::x"},
+        },
+    )
+
+    problem(resolved, 409, "conflict")
+    assert problem(pressed, 400, "invalid_request")["errors"][0]["pointer"] == "/params/task_id"
+    assert api.get(f"/v1/jobs/{job_id}").json()["state"] == "held"
+
+
 def test_a_call_without_an_upstream_task_cannot_be_running(api: httpx.Client, job_in: Any) -> None:
     response = api.post(f"/v1/jobs/{job_in(State.HELD)}/resolve", json={"as": "running", "task_id": "x"})
 
