@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,57 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 from botocore.exceptions import ParamValidationError
-from pydantic import SecretStr
 
 from shared.errors import ObjectMissing, StorageUnavailable
 from shared.settings import Settings
 from shared.storage import ByteRange, Store, thumbnail_key
 
 MIB = 2**20
-
-
-@pytest.fixture(scope="module")
-def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """SeaweedFS on free ports.  To be replaced by the `stack` fixture of `tests/conftest.py`."""
-    names = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
-    ports = dict(zip((*names, "filer.port", "filer.port.grpc"), free_ports(8), strict=True))
-    settings = Settings(
-        s3_endpoint_url=f"http://127.0.0.1:{ports['s3.port']}",
-        s3_access_key_id="darkroom",
-        s3_secret_access_key=SecretStr("a-secret-of-tests"),
-    )
-    folder = tmp_path_factory.mktemp("seaweed")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                Path(sys.executable).with_name("weed"),
-                "mini",
-                f"-dir={folder}",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-webdav=false",
-                "-admin.ui=false",
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-                *(f"-{name}={port}" for name, port in ports.items()),
-            ],
-            env={**os.environ, "AWS_ACCESS_KEY_ID": "darkroom", "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield settings
-        finally:
-            process.kill()  # a polite stop takes it up to 30 s, and nothing is to be kept
-            process.wait()
-
-
-@pytest.fixture(scope="module")
-def store(s3_settings: Settings) -> Iterator[Store]:
-    store = Store.from_settings(s3_settings)
-    wait_until_up(store)
-    yield store
-    store.close()
 
 
 def test_the_bucket_may_be_made_again(store: Store) -> None:
@@ -179,19 +131,19 @@ def test_a_link_opens_one_object_and_nothing_without_its_signature(store: Store)
     assert httpx.put(link, content=b"x").status_code == 403
 
 
-def test_links_name_the_address_at_which_users_reach_s3(s3_settings: Settings) -> None:
-    public = s3_settings.model_copy(update={"s3_public_endpoint_url": "https://media.example.com"})
+def test_links_name_the_address_at_which_users_reach_s3(settings: Settings) -> None:
+    public = settings.model_copy(update={"s3_public_endpoint_url": "https://media.example.com"})
     store = Store.from_settings(public)
 
     link = store.presign("projects/p/a.png", "a.png", "image/png", expires_s=60)
 
-    assert link.startswith("https://media.example.com/darkroom/projects/p/a.png?")
+    assert link.startswith(f"https://media.example.com/{settings.s3_bucket}/projects/p/a.png?")
     assert "X-Amz-Expires=60" in link
     store.close()
 
 
-def test_a_wrong_key_is_trouble_of_the_storage(store: Store, s3_settings: Settings) -> None:
-    wrong = Store.from_settings(s3_settings.model_copy(update={"s3_access_key_id": "nobody"}))
+def test_a_wrong_key_is_trouble_of_the_storage(store: Store, settings: Settings) -> None:
+    wrong = Store.from_settings(settings.model_copy(update={"s3_access_key_id": "nobody"}))
 
     for act in (wrong.check, wrong.ensure_bucket, lambda: wrong.put_bytes("t/x", b"x", "image/png")):
         with pytest.raises(StorageUnavailable) as trouble:
@@ -200,9 +152,9 @@ def test_a_wrong_key_is_trouble_of_the_storage(store: Store, s3_settings: Settin
     wrong.close()
 
 
-def test_a_storage_that_is_down_says_so_and_does_not_take_long(s3_settings: Settings, tmp_path: Path) -> None:
+def test_a_storage_that_is_down_says_so_and_does_not_take_long(settings: Settings, tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
-    down = Store.from_settings(s3_settings.model_copy(update={"s3_endpoint_url": nowhere}))
+    down = Store.from_settings(settings.model_copy(update={"s3_endpoint_url": nowhere}))
     (tmp_path / "a").write_bytes(bytes(9 * MIB))
     started = time.monotonic()
 
@@ -214,9 +166,9 @@ def test_a_storage_that_is_down_says_so_and_does_not_take_long(s3_settings: Sett
     down.close()
 
 
-def test_a_storage_that_breaks_off_leaves_no_half_file(s3_settings: Settings, tmp_path: Path) -> None:
+def test_a_storage_that_breaks_off_leaves_no_half_file(settings: Settings, tmp_path: Path) -> None:
     with cutting_server() as url:
-        cutting = Store.from_settings(s3_settings.model_copy(update={"s3_endpoint_url": url}))
+        cutting = Store.from_settings(settings.model_copy(update={"s3_endpoint_url": url}))
         with pytest.raises(StorageUnavailable):
             cutting.download("t/a", tmp_path / "a")
         cutting.close()
@@ -258,15 +210,3 @@ def cutting_server() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         thread.join()
-
-
-def wait_until_up(store: Store) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            store.ensure_bucket()
-            return store.check()
-        except StorageUnavailable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
