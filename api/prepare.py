@@ -72,7 +72,10 @@ def _admin_key(session: Session, project_id: str, wanted: str | None) -> str | N
         if known is None:
             keys.make(session, project_id, "admin", SCOPES, wanted)
         elif known.sha256 != auth.sha256_of(wanted) or known.revoked_at is not None:
-            raise SettingsError(f"{ADMIN_KEY}: was revoked, or begins as another key does; take another one")
+            raise SettingsError(
+                f"{ADMIN_KEY}: was revoked, or begins as another key does; set it to a new one"
+                " (`darkroom up` keeps the last one in its folder, and the environment goes first)"
+            )
         return wanted
     has_one = select(col(ApiKey.id)).where(
         col(ApiKey.project_id) == project_id,

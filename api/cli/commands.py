@@ -221,6 +221,8 @@ def submit(
     """Ask for a picture or a film."""
     from api.cli import printed, terminal
 
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # before anything is paid for
     body: dict[str, Any] = {"model": model, "prompt": prompt}
     body |= {"operation": operation} if operation else {}
     body |= {"params": _pairs(param, "--param", _value)} if param else {}

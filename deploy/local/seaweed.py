@@ -39,7 +39,13 @@ def spec(data_dir: Path, ports: Mapping[str, int], secrets: Mapping[str, str]) -
     options = OPTIONS | _port_options(ports)
     return Spec(
         name="s3",
-        argv=(str(wheels.weed()), "mini", f"-dir={folder}", *(f"-{name}={value}" for name, value in options.items())),
+        argv=(
+            str(wheels.weed()),
+            "-logtostderr=true",
+            "mini",
+            f"-dir={folder}",
+            *(f"-{name}={value}" for name, value in options.items()),
+        ),
         address=url(ports),
         is_ready=partial(is_ready, ports),
         env=environment.of_server(folder, **_keys(secrets)),

@@ -56,7 +56,8 @@ class Supervisor:
     def __enter__(self) -> Self:
         self._handlers = {each: signal.getsignal(each) for each in SIGNALS}
         for each, handler in self._handlers.items():
-            if handler is not signal.SIG_IGN:  # as `nohup` wants it
+            # `nohup` wants a hang-up ignored; an interrupt is ignored by every shell that starts us in the background.
+            if handler is not signal.SIG_IGN or each is not signal.SIGHUP:
                 signal.signal(each, self._count)
         return self
 

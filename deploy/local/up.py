@@ -140,7 +140,7 @@ def _found(wish: Wish, ports: Mapping[str, int], keys: Mapping[str, str]) -> dic
 def _told(wish: Wish, found: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, str]:
     """What our programs find in their environment besides the settings that we were given."""
     told = {**found, "data_dir": str(wish.data_dir)}
-    if "admin_key" in keys:
+    if "admin_key" in keys and wish.settings.admin_key is None:  # else the operator has named another one
         told["admin_key"] = keys["admin_key"]
     return {f"DARKROOM_{name.upper()}": value for name, value in told.items()}
 
