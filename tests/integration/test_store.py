@@ -81,12 +81,6 @@ def shelf() -> Iterator[Shelf]:
     server.server_close()
 
 
-@pytest.fixture
-def homely(ports: Ports) -> Ports:
-    """A process that may fetch results from this machine."""
-    return replace(ports, outbound=replace(ports.outbound, networks=(ip_network("127.0.0.0/8"),)))
-
-
 def produced(ports: Ports, *sources: dict[str, str], kind: str = "image", **columns: Any) -> Job:
     """A result that is to be stored, one output with these sources."""
     with ports.transaction() as session:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -467,12 +466,6 @@ def pictures() -> Iterator[PictureServer]:
     server.let_go.set()
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def homely(ports: Ports) -> Ports:
-    """A process that may call this machine's own addresses."""
-    return replace(ports, outbound=replace(ports.outbound, networks=(ip_network("127.0.0.0/8"),)))
 
 
 def edit(ports: Ports, images: list[Any], **columns: Any) -> Job:
