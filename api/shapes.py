@@ -249,7 +249,7 @@ class Upstream(Given):
 class Measured(Given):
     """What all stored media have."""
 
-    kind: Literal["image", "video", "audio", "text"]
+    kind: Literal["image", "video", "audio", "text", "document"]
     content_type: str = Field(examples=["image/png"])
     """As the bytes say, whatever anybody called it."""
     bytes: int = Field(examples=[1834455])

@@ -16,6 +16,7 @@
     ├── WrongMedia               wrong_media              bytes that are not the media they should be
     ├── StorageUnavailable       storage_unavailable      S3 did not answer or refused
     ├── ObjectMissing            object_missing           S3 answered that there is no such object
+    ├── InputRefused             input_refused            an input that its operation cannot use
     ├── UnreadableReply          unreadable_reply         the gateway said something outside the contract
     ├── IllegalMove              illegal_move             a bug of ours: no such move in `lifecycle.py`
     └── SettingsError            settings                 settings that do not fit, by name
@@ -122,6 +123,12 @@ class ObjectMissing(DarkroomError):
     """There is no such object."""
 
     code = "object_missing"
+
+
+class InputRefused(DarkroomError):
+    """An input that cannot be used, however often it is tried.  An adapter may say so while it builds."""
+
+    code = "input_refused"
 
 
 class UnreadableReply(DarkroomError):

@@ -14,7 +14,7 @@ import codecs
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 
 from shared.errors import WrongMedia
 
-Kind = Literal["image", "video", "audio", "text"]
+Kind = Literal["image", "video", "audio", "text", "document"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,13 @@ def inspect(path: Path, limit_pixels: int, small: Path | None = None) -> Media:
             return media
         if form == "text":
             return _inspect_text(file)
+        if form == PDF:
+            return _inspect_pdf(file, size_bytes)
     raise WrongMedia(describe(form, head))
 
 
-def expect(path: Path, kind: Kind, limit_pixels: int, small: Path | None = None) -> Media:
-    """The same, of a file that should be of this kind.  As a text, any UTF-8 will do: JSON, HTML, too.
+def expect(path: Path, kinds: Sequence[Kind], limit_pixels: int, small: Path | None = None) -> Media:
+    """The same, of a file that should be of one of these kinds.  As a text, any UTF-8 will do: JSON, HTML, too.
 
     Args:
         small: where its thumbnail goes, if one can be made.  A still picture is decoded once for both.
@@ -86,12 +88,17 @@ def expect(path: Path, kind: Kind, limit_pixels: int, small: Path | None = None)
         WrongMedia: it is something else, or not whole.
     """
     try:
-        media = _expect_text(path) if kind == "text" else inspect(path, limit_pixels, small)
+        media = _expect_text(path) if tuple(kinds) == ("text",) else inspect(path, limit_pixels, small)
     except WrongMedia as error:
-        raise WrongMedia(f"expected {ARTICLE[kind]}, got {error}") from error
-    if media.kind != kind:
-        raise WrongMedia(f"expected {ARTICLE[kind]}, got {ARTICLE[media.kind]} ({media.content_type})")
+        raise WrongMedia(f"expected {articles(kinds)}, got {error}") from error
+    if media.kind not in kinds:
+        raise WrongMedia(f"expected {articles(kinds)}, got {ARTICLE[media.kind]} ({media.content_type})")
     return media
+
+
+def articles(kinds: Sequence[Kind]) -> str:
+    """`an image or a video`."""
+    return " or ".join(ARTICLE[kind] for kind in kinds)
 
 
 def thumbnail(path: Path, media: Media, to: Path, side: int = SIDE) -> bool:
@@ -113,7 +120,14 @@ def thumbnail(path: Path, media: Media, to: Path, side: int = SIDE) -> bool:
     return True
 
 
-ARTICLE: Final[dict[Kind, str]] = {"image": "an image", "video": "a video", "audio": "audio", "text": "text"}
+ARTICLE: Final[dict[Kind, str]] = {
+    "image": "an image",
+    "video": "a video",
+    "audio": "audio",
+    "text": "text",
+    "document": "a PDF",
+}
+PDF: Final = "a PDF"
 HEAD_BYTES: Final = 4096
 DECODING: Final = threading.BoundedSemaphore(os.cpu_count() or 2)
 """A large picture takes hundreds of megabytes while it is decoded; more at once would not be faster."""
@@ -137,7 +151,7 @@ MAGIC: Final = (
     (0, b"OggS", "ogg"),
     (0, b"fLaC", "flac"),
     (0, b"ID3", "mp3"),
-    (0, b"%PDF-", "a PDF"),
+    (0, b"%PDF-", PDF),
     (0, b"PK\x03\x04", "a ZIP archive"),
     (0, b"\x1f\x8b", "a gzip archive"),
     (0, b"II*\x00", "a TIFF picture"),
@@ -322,6 +336,14 @@ def _container(form: str, head: bytes) -> Container:
     if form == "mp3" and not any(tag in head for tag in (b"Xing", b"Info", b"VBRI")):
         return replace(container, slack=None)
     return container
+
+
+def _inspect_pdf(file: BinaryIO, size_bytes: int) -> Media:
+    """Whole if it says so at its end: readers allow something after the mark, and writers put line ends there."""
+    file.seek(max(0, size_bytes - 1024))
+    if b"%%EOF" not in file.read():
+        raise WrongMedia("a cut PDF")
+    return Media("document", "application/pdf", "pdf")
 
 
 def _check_length(file: BinaryIO, size_bytes: int, container: Container) -> None:

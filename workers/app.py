@@ -104,7 +104,7 @@ def _leave(**_: Any) -> None:
 
 @app.task(name=f"darkroom.{Task.DISPATCH}")
 def dispatch_jobs() -> None:
-    running.ticks.wake_dispatch()  # in that one thread: two of a process would only find each other's locks
+    running.ticks.hurry_dispatch()  # in that one thread: two of a process would only find each other's locks
 
 
 @app.task(name=f"darkroom.{Task.SUBMIT}")

@@ -6,7 +6,7 @@ Each input is a data URL, an `https://` address, or a reference to an asset, an 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,16 @@ from typing import Any, Final
 from sqlmodel import Session, col, select
 
 from shared import media
-from shared.errors import DarkroomError, FetchFailed, ObjectMissing, StorageUnavailable, UnsafeAddress, WrongMedia
+from shared.catalog.entry import Role
+from shared.errors import (
+    DarkroomError,
+    FetchFailed,
+    InputRefused,
+    ObjectMissing,
+    StorageUnavailable,
+    UnsafeAddress,
+    WrongMedia,
+)
 from shared.gateway import reading
 from shared.gateway.call import Media
 from shared.tables import Artifact, Asset
@@ -25,12 +34,6 @@ FETCH_S: Final = 40.0
 
 Named = str | dict[str, Any]
 """An input as the caller named it."""
-
-
-class InputRefused(DarkroomError):
-    """An input that cannot be used, however often it is tried."""
-
-    code = "input_refused"
 
 
 class InputUnavailable(DarkroomError):
@@ -99,8 +102,8 @@ def _result_key(session: Session, project_id: str, job_id: str, index: int) -> s
     return key
 
 
-def fetch(places: Iterable[tuple[str, Place]], ports: Ports) -> dict[str, tuple[Media, ...]]:
-    """The inputs in hand, by role, each checked to be a picture.
+def fetch(places: Iterable[tuple[str, Place]], roles: Mapping[str, Role], ports: Ports) -> dict[str, tuple[Media, ...]]:
+    """The inputs in hand, by role, each checked to be what its role takes.
 
     Raises:
         InputRefused: one of them cannot be used.
@@ -110,15 +113,16 @@ def fetch(places: Iterable[tuple[str, Place]], ports: Ports) -> dict[str, tuple[
     deadline = time.monotonic() + FETCH_S
     with ports.spool.passing() as folder:
         for number, (role, place) in enumerate(places):
-            one = _fetch_one(place, folder / f"input-{number}", f"{role}-{number}", deadline, ports)
+            to = folder / f"input-{number}"
+            one = _fetch_one(place, roles[role].kinds, to, f"{role}-{number}", deadline, ports)
             found[role] = (*found.get(role, ()), one)
     return found
 
 
-def _fetch_one(place: Place, to: Path, name: str, deadline: float, ports: Ports) -> Media:
+def _fetch_one(place: Place, kinds: Sequence[media.Kind], to: Path, name: str, deadline: float, ports: Ports) -> Media:
     try:
         _bring(place, to, deadline, ports)
-        facts = media.expect(to, "image", ports.settings.image_limit_pixels)
+        facts = media.expect(to, kinds, ports.settings.image_limit_pixels)
     except (ObjectMissing, UnsafeAddress, WrongMedia) as error:
         raise InputRefused(str(error)) from error
     except FetchFailed as error:
@@ -127,7 +131,16 @@ def _fetch_one(place: Place, to: Path, name: str, deadline: float, ports: Ports)
         raise InputUnavailable(str(error)) from error
     except (StorageUnavailable, OSError) as error:
         raise InputUnavailable(str(error), is_ours=True) from error
-    return Media(facts.content_type, f"{name}.{facts.extension}", to.read_bytes(), facts.width, facts.height)
+    return Media(
+        facts.content_type,
+        f"{name}.{facts.extension}",
+        to.read_bytes(),
+        facts.kind,
+        facts.width,
+        facts.height,
+        facts.duration_seconds,
+        place.url,
+    )
 
 
 def _bring(place: Place, to: Path, deadline: float, ports: Ports) -> None:

@@ -155,8 +155,8 @@ def _trouble(error: DarkroomError) -> str:
 def _keep_all(claim: Claim, ports: Ports) -> list[Kept]:
     with ports.transaction() as session:
         row = session.get(JobResult, claim.job_id)
-        outputs = list(row.outputs or []) if row is not None and row.attempt == claim.attempt else []
-    if not outputs:
+        outputs = list(row.outputs or []) if row is not None and row.attempt == claim.attempt else None
+    if outputs is None or (not outputs and ports.catalog.operations[claim.operation].gives != "text"):
         raise Missing("nothing says where the result is")
     return [_keep(claim, index, output, ports) for index, output in enumerate(outputs)]
 
@@ -202,7 +202,7 @@ def _bring(
         number += 1
         try:
             path = _fetch(source, path, ports)
-            return path, media.expect(path, kind, ports.settings.image_limit_pixels, small=folder / SMALL)
+            return path, media.expect(path, (kind,), ports.settings.image_limit_pixels, small=folder / SMALL)
         except WrongMedia as error:
             trouble = error
             waiting[:0] = _links(path) if "link" not in source else []

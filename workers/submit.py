@@ -17,11 +17,13 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from shared import claims, policy
+from shared.catalog.entry import Operation
 from shared.claims import Claim
+from shared.errors import InputRefused
 from shared.gateway import reading
 from shared.gateway.adapters.table import BY_OPERATION
 from shared.gateway.call import Call, Media
-from shared.gateway.outcome import Accepted, ErrorClass, GatewayError, Outcome, Output, Produced, Refused
+from shared.gateway.outcome import Accepted, Continued, ErrorClass, GatewayError, Outcome, Output, Produced, Refused
 from shared.gateway.request import Reply, Request
 from shared.lifecycle import Cause, State
 from shared.tables import JobRequest
@@ -34,6 +36,9 @@ log = structlog.get_logger(__name__)
 INPUT_WAITS_MOST: Final = 6
 """So often an input may be unavailable before the job fails: some minutes.  Our own S3 is waited for without end."""
 
+
+REQUESTS_MOST: Final = 3
+"""So many requests one paid call may take."""
 
 FRESH_S: Final = 5.0
 """A claim older than this is given back instead of sent: well under the age at which a process counts as dead."""
@@ -130,8 +135,9 @@ def prepare(job_id: str, ports: Ports) -> Prepared | None:
     try:
         with ports.transaction() as session:
             places = inputs.locate(session, claim.project_id, asked.inputs)
-        return _prepared(claim, asked, inputs.fetch(places, ports), ports)
-    except inputs.InputRefused as error:
+        operation = ports.catalog.operations[claim.operation]
+        return _prepared(claim, asked, operation, inputs.fetch(places, operation.inputs, ports), ports)
+    except InputRefused as error:
         _refuse(claim, error, ports)
     except inputs.InputUnavailable as error:
         _wait_for_input(claim, error, ports)
@@ -144,8 +150,9 @@ def prepare(job_id: str, ports: Ports) -> Prepared | None:
     return None
 
 
-def _prepared(claim: Claim, asked: JobRequest, in_hand: dict[str, tuple[Media, ...]], ports: Ports) -> Prepared:
-    operation = ports.catalog.operations[claim.operation]
+def _prepared(
+    claim: Claim, asked: JobRequest, operation: Operation, in_hand: dict[str, tuple[Media, ...]], ports: Ports
+) -> Prepared:
     call = Call(
         operation=claim.operation,
         model=ports.catalog.entry(claim.model).gateway_model or claim.model,
@@ -156,10 +163,11 @@ def _prepared(claim: Claim, asked: JobRequest, in_hand: dict[str, tuple[Media, .
     )
     # Built before the claim: if this raises, nothing was sent.
     request = BY_OPERATION[claim.operation].build(call)
-    return Prepared(claim.job_id, call, replace(request, name=claim.operation, timeout_s=operation.timeout_s))
+    timeout_s = max(request.timeout_s, operation.timeout_s)
+    return Prepared(claim.job_id, call, replace(request, name=claim.operation, timeout_s=timeout_s))
 
 
-def _refuse(claim: Claim, error: inputs.InputRefused, ports: Ports) -> None:
+def _refuse(claim: Claim, error: InputRefused, ports: Ports) -> None:
     refused = GatewayError(ErrorClass.INVALID_REQUEST, error.code, str(error))
     with ports.transaction() as session:
         if claims.move(session, claim, Cause.INPUT_REFUSED, reason=f"an input cannot be used: {error}"):
@@ -170,7 +178,7 @@ def _wait_for_input(claim: Claim, error: inputs.InputUnavailable, ports: Ports) 
     what = "our_storage" if error.is_ours else "input"
     waits = claim.waits if claim.waits_for == what else 0
     if waits >= INPUT_WAITS_MOST and not error.is_ours:
-        _refuse(claim, inputs.InputRefused(str(error)), ports)
+        _refuse(claim, InputRefused(str(error)), ports)
         return
     wait = policy.wait_s(policy.FIRST_WAIT_S[ErrorClass.STORAGE], waits, ports.random)
     reason = f"an input cannot be had just now: {error}"
@@ -206,8 +214,7 @@ def finish(claim: Claim, call: Call, reply: Reply, ports: Ports) -> None:
     """Read the reply and write down what follows.  Nothing that goes wrong here may leave the row as it is."""
     outcome: Outcome | None = None
     try:
-        adapter = BY_OPERATION[claim.operation]
-        outcome = reading.outcome_of(reply, lambda response: adapter.read(response, call))
+        outcome = _outcome(reply, claim, call, ports)
         storing = patiently(lambda: _record(claim, outcome, ports))
     except Exception as error:
         log.error("submit.unrecorded", job_id=claim.job_id, attempt=claim.attempt, exc_info=True)
@@ -221,6 +228,22 @@ def finish(claim: Claim, call: Call, reply: Reply, ports: Ports) -> None:
     ports.wake_dispatch()
     if storing is not None:
         store.store_claimed(storing, ports)
+
+
+def _outcome(reply: Reply, claim: Claim, call: Call, ports: Ports) -> Outcome:
+    """What came of the call; where the answer asks for another request, that one is sent, too."""
+    adapter = BY_OPERATION[claim.operation]
+    outcome = reading.outcome_of(reply, lambda response: adapter.read(response, call))
+    charged = False
+    for _ in range(REQUESTS_MOST - 1):
+        if not isinstance(outcome, Continued):
+            break
+        charged = charged or outcome.charged
+        reply = ports.gateway.start(replace(outcome.request, name=claim.operation)).result()
+        outcome = reading.outcome_of(reply, lambda response: adapter.read(response, call))
+    if isinstance(outcome, Refused) and charged:
+        return Refused(replace(outcome.error, charged=True))
+    return outcome
 
 
 def _record(claim: Claim, outcome: Outcome, ports: Ports) -> Claim | None:

@@ -23,7 +23,8 @@ from workers.ports import Ports
 log = structlog.get_logger(__name__)
 
 DISPATCH_GAP_S: Final = 0.05
-"""Slots become free two or three times for each job; under load one look serves many of them."""
+"""Slots become free two or three times for each job; under load one look serves many of them.  A job that has just
+come is another matter: for it the dispatcher rests no longer than its last look took."""
 POLL_S: Final = 0.25
 """What is due is looked for so often at least: a finished film should not wait for the tick on top of its interval."""
 FIRST_BEAT_S: Final = 60.0
@@ -41,7 +42,7 @@ class Tick:
     def __init__(self, name: str, every_s: float, work: Callable[[], bool], gap_s: float = 0.0) -> None:
         """
         Args:
-            gap_s: however often it is woken, it rests so long after each time.
+            gap_s: however often it is woken, it rests so long after each time, unless it is hurried.
         """
         self.name = name
         self._gap_s = gap_s
@@ -51,6 +52,7 @@ class Tick:
         self._every_s = every_s
         self._work = work
         self._woken = threading.Event()
+        self._hurried = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tick-{name}", daemon=True)
 
@@ -60,9 +62,14 @@ class Tick:
     def wake(self) -> None:
         self._woken.set()
 
+    def hurry(self) -> None:
+        """Wake it, and cut its rest short."""
+        self._woken.set()
+        self._hurried.set()
+
     def stop(self) -> None:
         self._stopped.set()
-        self._woken.set()
+        self.hurry()
 
     @property
     def is_stopped(self) -> bool:
@@ -74,11 +81,18 @@ class Tick:
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
+            self._hurried.clear()
+            began = time.monotonic()
             there_is_more = self.run_once()
             self.last_alive = time.monotonic()
             if not there_is_more:
-                self._stopped.wait(self._gap_s)
+                self._rest(self.last_alive - began)
                 self._woken.wait(self._every_s)
+
+    def _rest(self, took_s: float) -> None:
+        if self._gap_s:
+            self._stopped.wait(min(took_s, self._gap_s))
+            self._hurried.wait(self._gap_s)
 
     def run_once(self) -> bool:
         try:
@@ -135,6 +149,9 @@ class Ticks:
 
     def wake_dispatch(self) -> None:
         self._dispatch.wake()
+
+    def hurry_dispatch(self) -> None:
+        self._dispatch.hurry()
 
     def stop_looking(self) -> None:
         """Begin nothing more; the heartbeat goes on while paid calls finish."""

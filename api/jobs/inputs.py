@@ -24,19 +24,19 @@ from api.ports import AppPorts
 from api.problems import summary
 from api.shapes import Input, JobInput
 from shared import ids, media
+from shared.catalog.entry import Role
 from shared.catalog.lookup import Catalog
 from shared.errors import FieldError, InvalidRequest, UnsafeAddress, WrongMedia
 from shared.lifecycle import FINAL, State
 from shared.outbound import Outbound, read_url
 from shared.tables import Artifact, Asset, Job
 
-KIND_OF_ROLE: Final[Mapping[str, media.Kind]] = {"images": "image", "mask": "image"}
-"""What the inputs of each role must be."""
 ADDRESS_BYTES_MOST: Final = 8192
 LOOKUPS: Final = 8
 """Names that are looked up at once for one request."""
 
 Inputs = Mapping[str, Sequence[Input]]
+Roles = Mapping[str, Role]
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ def _short(named: Any) -> Any:
 # Without the database.
 
 
-def check(inputs: Inputs, ports: AppPorts) -> None:
-    """That each input could be one.
+def check(inputs: Inputs, roles: Roles, ports: AppPorts) -> None:
+    """That each input could be one of its role.
 
     Raises:
         InvalidRequest: with every one that could not.
     """
     placed = list(each(inputs))
-    checks = [(item, _check_of(item, ports)) for item in placed]
+    checks = [(item, _check_of(item, roles, ports)) for item in placed]
     if len(placed) > 1:
         # A name server that is silent takes seconds for each name.
         with ThreadPoolExecutor(LOOKUPS, "lookup") as threads:
@@ -106,14 +106,14 @@ def _refuse(problems: Sequence[FieldError]) -> None:
         raise InvalidRequest(summary(problems), tuple(problems))
 
 
-def _check_of(item: Placed, ports: AppPorts) -> Callable[[], str | None]:
+def _check_of(item: Placed, roles: Roles, ports: AppPorts) -> Callable[[], str | None]:
     """What tells what is wrong with an input, or None."""
     named = item.named
     if isinstance(named, JobInput):
         return lambda: None if ids.is_id("job", named.job) else "job must be the id of a job (job_…)"
     if named.startswith("data:"):
-        kind = KIND_OF_ROLE.get(item.role)
-        return lambda: _wrong_data(named, kind, ports)
+        kinds = _kinds(item, roles)
+        return lambda: _wrong_data(named, kinds, ports)
     if re.match(r"https?:", named, re.IGNORECASE):
         return lambda: wrong_address(named, ports.outbound)
     if ids.is_id("asset", named) or ids.is_id("artifact", named):
@@ -143,20 +143,26 @@ def _may_be_plain(url: str, outbound: Outbound) -> bool:
     return False
 
 
-def _wrong_data(url: str, kind: media.Kind | None, ports: AppPorts) -> str | None:
+def _kinds(item: Placed, roles: Roles) -> Sequence[media.Kind]:
+    """What the input must be; nothing for a role that does not exist, which is told of elsewhere."""
+    role = roles.get(item.role)
+    return () if role is None else role.kinds
+
+
+def _wrong_data(url: str, kinds: Sequence[media.Kind], ports: AppPorts) -> str | None:
     try:
         content = decode(url)
     except ValueError as error:
         return str(error)
     if len(content) > ports.settings.upload_limit_bytes:
         return f"must be at most {ports.settings.upload_limit_bytes} bytes"
-    if kind is None:
-        return None  # the role does not exist, and is told of elsewhere
+    if not kinds:
+        return None
     with tempfile.TemporaryDirectory(prefix="darkroom-input-") as folder:
         path = Path(folder) / "input"
         path.write_bytes(content)
         try:
-            media.expect(path, kind, ports.settings.image_limit_pixels)
+            media.expect(path, kinds, ports.settings.image_limit_pixels)
         except WrongMedia as error:
             return str(error)
     return None
@@ -183,7 +189,7 @@ def decode(url: str) -> bytes:
 # With the database.
 
 
-def find(session: Session, project_id: str, inputs: Inputs, catalog: Catalog) -> list[str]:
+def find(session: Session, project_id: str, inputs: Inputs, roles: Roles, catalog: Catalog) -> list[str]:
     """That all that the inputs name exists in this project and is what it should be.
 
     Returns:
@@ -193,13 +199,13 @@ def find(session: Session, project_id: str, inputs: Inputs, catalog: Catalog) ->
         InvalidRequest: with every one that is not.
     """
     placed = list(each(inputs))
-    problems = _missing(session, project_id, placed)
-    unfinished, wrong = _results(session, project_id, placed, catalog)
+    problems = _missing(session, project_id, placed, roles)
+    unfinished, wrong = _results(session, project_id, placed, roles, catalog)
     _refuse(sorted(problems + wrong, key=lambda problem: problem.pointer))
     return unfinished
 
 
-def _missing(session: Session, project_id: str, placed: Sequence[Placed]) -> list[FieldError]:
+def _missing(session: Session, project_id: str, placed: Sequence[Placed], roles: Roles) -> list[FieldError]:
     named = [item.named for item in placed if isinstance(item.named, str)]
     kinds: dict[str, str] = {}
     for prefix, table in (("asset_", Asset), ("artifact_", Artifact)):
@@ -214,23 +220,25 @@ def _missing(session: Session, project_id: str, placed: Sequence[Placed]) -> lis
         for item in placed
         if isinstance(item.named, str)
         and item.named.startswith(("asset_", "artifact_"))
-        and (told := _wrong_kind(item, kinds.get(item.named)))
+        and (told := _wrong_kind(item, kinds.get(item.named), roles))
     ]
 
 
-def _wrong_kind(item: Placed, kind: str | None) -> str | None:
+def _wrong_kind(item: Placed, kind: str | None, roles: Roles) -> str | None:
     if kind is None:
         return f"there is no {item.named}"
-    wanted = KIND_OF_ROLE.get(item.role)
-    return None if wanted in (None, kind) else f"{item.named} is {_article(kind)}, and {_article(wanted)} is needed"
+    wanted = _kinds(item, roles)
+    if not wanted or kind in wanted:
+        return None
+    return f"{item.named} is {_article(kind)}, and {media.articles(wanted)} is needed"
 
 
-def _article(kind: str | None) -> str:
-    return {"image": "an image", "video": "a video", "audio": "audio", "text": "text"}.get(kind or "", str(kind))
+def _article(kind: str) -> str:
+    return next((article for known, article in media.ARTICLE.items() if known == kind), kind)
 
 
 def _results(
-    session: Session, project_id: str, placed: Sequence[Placed], catalog: Catalog
+    session: Session, project_id: str, placed: Sequence[Placed], roles: Roles, catalog: Catalog
 ) -> tuple[list[str], list[FieldError]]:
     wanted = [(item, item.named) for item in placed if isinstance(item.named, JobInput)]
     if not wanted:
@@ -258,8 +266,9 @@ def _results(
         else:
             operation = catalog.operations.get(job.operation)
             gives = kinds.get((named.job, named.index)) or (operation.gives if operation is not None else None)
-            if gives is not None and KIND_OF_ROLE.get(item.role) not in (None, gives):
-                told = f"{named.job} gives {_article(gives)}, and {_article(KIND_OF_ROLE[item.role])} is needed"
+            needed = _kinds(item, roles)
+            if gives is not None and needed and gives not in needed:
+                told = f"{named.job} gives {_article(gives)}, and {media.articles(needed)} is needed"
         if told is not None:
             problems.append(FieldError(item.pointer, told))
     return [row.id for row in rows if row.state is not State.SUCCEEDED], problems

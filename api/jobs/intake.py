@@ -56,7 +56,7 @@ def check(body: NewJob, ports: AppPorts) -> Admissible:
         params=body.params,
         inputs_by_role={role: len(listed) for role, listed in body.inputs.items()},
     )
-    inputs.check(body.inputs, ports)
+    inputs.check(body.inputs, resolved.operation.inputs, ports)
     if body.webhook is not None:
         inputs.check_webhook(body.webhook.url, ports.outbound)
     return Admissible(resolved, body.prompt or "", body.inputs, body, body.priority, resolved.lane)
@@ -89,7 +89,7 @@ def admit(session: Session, project_id: str, wanted: Admissible, catalog: Catalo
     Raises:
         InvalidRequest: an input names what this project does not have.
     """
-    needs = inputs.find(session, project_id, wanted.inputs, catalog)
+    needs = inputs.find(session, project_id, wanted.inputs, wanted.resolved.operation.inputs, catalog)
     task_id = wanted.resolved.params.given().get("task_id")
     if task_id is not None and is_others(session, project_id, task_id):
         told = "there is no such task"  # to this project

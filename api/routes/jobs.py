@@ -78,9 +78,15 @@ async def create(
     ticket = idempotency.ticket(caller.project_id, idempotency_key, request.method, request.url.path, content)
 
     def make() -> JSONResponse:
-        with ports.transaction() as session:
-            kept = idempotency.find(session, ticket)
-        return kept.response() if kept else _make(intake.check(body, ports), caller, ticket, ports, links)
+        try:
+            wanted = intake.check(body, ports)
+        except InvalidRequest:
+            with ports.transaction() as session:
+                kept = idempotency.find(session, ticket)
+            if kept is None:
+                raise
+            return kept.response()  # what was right the first time has its answer, whatever the catalog says by now
+        return _make(wanted, caller, ticket, ports, links)
 
     return await _waited(await run_in_threadpool(make), wait, ports, links, waiting)
 
@@ -88,7 +94,7 @@ async def create(
 def _try_out(body: shapes.NewJob, caller: Caller, ports: AppPorts) -> shapes.DryRun:
     wanted = intake.check(body, ports)
     with ports.transaction() as session:
-        inputs.find(session, caller.project_id, wanted.inputs, ports.catalog)
+        inputs.find(session, caller.project_id, wanted.inputs, wanted.resolved.operation.inputs, ports.catalog)
     request = body.model_dump(mode="json", exclude={"model", "operation", "prompt", "inputs", "params"})
     return shapes.DryRun(
         operation=wanted.resolved.operation.name,

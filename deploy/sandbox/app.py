@@ -14,7 +14,7 @@ from deploy.sandbox import door, parts, responses
 from deploy.sandbox.door import Door
 from deploy.sandbox.parts import Options
 from deploy.sandbox.replies import Refused, Reply, openai_error
-from deploy.sandbox.routes import account, control, files, images, midjourney, videos
+from deploy.sandbox.routes import account, chat, control, files, gemini, images, midjourney, videos
 
 
 def create_app(options: Options) -> ASGIApp:
@@ -27,7 +27,7 @@ def create_app(options: Options) -> ASGIApp:
 
     app = FastAPI(title="Darkroom sandbox gateway", lifespan=life, redirect_slashes=False)
     app.state.parts = house
-    for routes in (account, control, files, images, midjourney, videos):
+    for routes in (account, chat, control, files, gemini, images, midjourney, videos):
         app.include_router(routes.router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _unknown)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from deploy.sandbox.replies import Reply, openai_error
 
-Kind = Literal["image", "video", "midjourney"]
+Kind = Literal["image", "video", "midjourney", "text", "audio"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ IMAGE_SECONDS: Final = (1.0, 3.0)
 NANO_BANANA: Final = Family(
     "image",
     ("nano-banana", "gemini-2.5-flash-image", "nano-banana-pro", "gemini-3-pro-image-preview", "nano-banana-2"),
-    ("nano-banana", "gemini-", "NanoBanana"),
+    ("nano-banana", "gemini-2.5-flash-image", "gemini-3-pro-image", "gemini-3.1-flash-image", "NanoBanana"),
     Decimal("0.039"),
     IMAGE_SECONDS,
     "custom",
@@ -143,6 +143,11 @@ FAMILIES: Final = (
 def family_of(model: str, kind: Kind, families: Sequence[Family] = FAMILIES) -> Family | None:
     """The family that serves this model on a route of this kind; None if no channel does."""
     return next((family for family in families if family.kind == kind and model.startswith(family.starts)), None)
+
+
+def first_family(model: str, kinds: Sequence[Kind], families: Sequence[Family] = FAMILIES) -> Family | None:
+    """The same on a route that serves several kinds."""
+    return next((family for family in families if family.kind in kinds and model.startswith(family.starts)), None)
 
 
 def no_channel(model: str) -> Reply:

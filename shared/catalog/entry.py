@@ -14,15 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.catalog.params import Params
 
-Kind = Literal["image", "video", "audio", "text"]
+Kind = Literal["image", "video", "audio", "text", "document"]
 
 
 @dataclass(frozen=True)
 class Role:
-    """How many inputs of a role an operation takes."""
+    """How many inputs of a role an operation takes, and what they must be."""
 
     least: int
     most: int
+    kinds: tuple[Kind, ...] = ("image",)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from typing import Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
 
-from shared.catalog import entries
 from shared.catalog.entry import Entry, Frozen, Lane, Limit, Operation
+from shared.catalog.models.table import ENTRIES, LANES
+from shared.catalog.operations.table import OPERATIONS
 from shared.catalog.params import Params
 from shared.errors import FieldError, InvalidRequest, SettingsError
 
@@ -61,7 +62,7 @@ class Catalog:
 
     @classmethod
     def built_in(cls) -> Self:
-        return cls(entries.ENTRIES, entries.LANES, entries.OPERATIONS)
+        return cls(ENTRIES, LANES, OPERATIONS)
 
     @classmethod
     def load(cls, path: Path | None) -> Self:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.catalog.entry import Kind
 from shared.catalog.params import Params
 
 
@@ -18,12 +19,22 @@ class Media:
     filename: str
     """With the extension of its type: the gateway guesses from it (images 4.4)."""
     content: bytes = field(repr=False)
+    kind: Kind = "image"
     width: int | None = None
+    """Pixels, of a picture or a film."""
     height: int | None = None
+    duration_seconds: float | None = None
+    """Of a film or a sound."""
+    url: str | None = field(default=None, repr=False)
+    """Where the caller said it is, if that is an address that the gateway may fetch by itself."""
+
+    @property
+    def base64(self) -> str:
+        return base64.b64encode(self.content).decode()
 
     @property
     def data_url(self) -> str:
-        return f"data:{self.content_type};base64,{base64.b64encode(self.content).decode()}"
+        return f"data:{self.content_type};base64,{self.base64}"
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Call:
     prompt: str
     params: Params
     inputs: Mapping[str, tuple[Media, ...]] = field(default_factory=dict)
-    """By role: `images`, `mask`."""
+    """By role, as the operation names them: `images`, `mask`, `audio` …"""
     job_id: str = ""
     """Sent along where the contract has a field for it, so that a lost answer can be found again."""
 
@@ -46,4 +57,8 @@ class Call:
 
     @property
     def mask(self) -> Media | None:
-        return next(iter(self.inputs.get("mask", ())), None)
+        return self.one("mask")
+
+    def one(self, role: str) -> Media | None:
+        """The only input of a role, if there is one."""
+        return next(iter(self.inputs.get(role, ())), None)

@@ -1,6 +1,6 @@
 """What a reply of the gateway means.  Pure.
 
-An adapter turns a reply into one of four outcomes; `policy.py` alone decides what follows from it.
+An adapter turns a reply into one of these outcomes; `policy.py` alone decides what follows from it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from shared.gateway.request import Request
 
 
 class ErrorClass(StrEnum):
@@ -61,7 +63,7 @@ class Output:
     """One result: its kind as asked for, and its sources in the order to try them."""
 
     kind: str
-    """`image`, `video`, `audio` or `text`: what the bytes must turn out to be."""
+    """`image`, `video`, `audio`, `text` or `document`: what the bytes must turn out to be."""
     sources: tuple[Source, ...]
 
 
@@ -86,6 +88,7 @@ class Produced:
     """The work is done and paid for."""
 
     outputs: tuple[Output, ...]
+    """Empty where all that came is text or data, in `result`."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """What is not media and the user wants: buttons, revised prompts, usage, delivered and requested counts."""
     status: str = ""
@@ -112,7 +115,16 @@ class Unseen:
     """The gateway said that there is no such task; believed only when it says so again and again."""
 
 
-Outcome = Accepted | Pending | Produced | Refused
+@dataclass(frozen=True)
+class Continued:
+    """Half of a paid call that takes two requests: the answer asked for another one, of the same attempt."""
+
+    request: Request
+    charged: bool = False
+    """The first half is billed already: then nothing that follows is taken for free."""
+
+
+Outcome = Accepted | Pending | Produced | Refused | Continued
 """What a paid call came to."""
 
 Look = Pending | Produced | Refused | Unseen

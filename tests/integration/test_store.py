@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import col, func, update
 
 from shared import claims, ids, media, storage
+from shared.catalog.operations.table import OPERATIONS
 from shared.errors import ObjectMissing, WrongMedia
 from shared.figures import Figures
 from shared.lifecycle import Cause, State
@@ -596,3 +597,16 @@ def test_no_download_is_left_behind(homely: Ports, shelf: Shelf) -> None:
 def test_what_is_not_in_s3_is_told_as_that(ports: Ports) -> None:
     with pytest.raises(ObjectMissing):
         ports.store.head("projects/nobody/x.png")
+
+
+def test_a_result_in_words_succeeds_without_an_artifact(ports: Ports) -> None:
+    words = replace(OPERATIONS["image.generate"], gives="text")
+    ports = replace(ports, catalog=replace(ports.catalog, operations={"image.generate": words}))
+    with ports.transaction() as session:
+        job = factories.job(session, state=State.STORING, due_at=func.now(), operation="image.generate")
+        factories.result(session, job, outputs=[], result={"text": "a boat"})
+
+    store.store([job.id], ports)
+
+    assert rows.read(ports, job).state is State.SUCCEEDED
+    assert rows.artifacts(ports, job) == []

@@ -288,7 +288,7 @@ def take(ports: Ports, job: Job) -> claims.Claim:
 
 
 def call_of(job: Job) -> Call:
-    from shared.catalog.params import ImageGenerateParams
+    from shared.catalog.operations.images import ImageGenerateParams
 
     return Call(job.operation, job.model, "a boat", ImageGenerateParams(), job_id=job.id)
 

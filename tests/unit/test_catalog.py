@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shared.catalog import entries, params
 from shared.catalog.entry import Entry, Lane, Limit, Price
 from shared.catalog.lookup import UNLISTED, Catalog, Resolved
+from shared.catalog.models.table import ENTRIES, LANES
+from shared.catalog.operations.table import OPERATIONS
 from shared.errors import InvalidRequest, SettingsError
 from shared.gateway.adapters.table import BY_OPERATION
 
 CATALOG = Catalog.built_in()
-PARAMS = [kind for kind in vars(params).values() if isinstance(kind, type) and issubclass(kind, params.Params)]
+PARAMS = sorted({operation.params for operation in OPERATIONS.values()}, key=lambda kind: kind.__name__)
 
 
 def resolve(
@@ -39,38 +40,38 @@ def wrong(**request: Any) -> dict[str, str]:
     return {problem.pointer: problem.detail for problem in caught.value.errors}
 
 
-@pytest.mark.parametrize("name", entries.ENTRIES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_model_has_operations_lane_and_bounds_that_exist(name: str) -> None:
-    entry = entries.ENTRIES[name]
+    entry = ENTRIES[name]
     operations = [entry.operation, *filter(None, [entry.operation_with_images])]
 
-    assert set(operations) <= set(entries.OPERATIONS)
-    assert entry.lane in entries.LANES
+    assert set(operations) <= set(OPERATIONS)
+    assert entry.lane in LANES
     for operation in operations:
-        fields = set(entries.OPERATIONS[operation].params.model_fields)
+        fields = set(OPERATIONS[operation].params.model_fields)
         assert {*entry.limits, *entry.defaults} <= fields
 
 
-@pytest.mark.parametrize("name", entries.ENTRIES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_model_has_a_title_a_price_and_times_that_fit_each_other(name: str) -> None:
-    entry = entries.ENTRIES[name]
+    entry = ENTRIES[name]
 
     assert entry.title
     assert entry.price.per_call or entry.price.per_second
     assert entry.first_look_s <= entry.typical_s < entry.stuck_after_s
 
 
-@pytest.mark.parametrize("name", entries.ENTRIES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_model_can_be_asked_with_a_prompt_alone(name: str) -> None:
     resolved = resolve(name)
 
     assert resolved.estimated_cost_usd > 0
-    assert resolved.lane == f"default.{entries.ENTRIES[name].lane}"
+    assert resolved.lane == f"default.{ENTRIES[name].lane}"
 
 
-@pytest.mark.parametrize("name", entries.OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_is_served_and_looks_for_its_task_if_it_has_one(name: str) -> None:
-    operation = entries.OPERATIONS[name]
+    operation = OPERATIONS[name]
 
     assert operation.name == name
     assert operation.title
@@ -191,7 +192,7 @@ def test_a_job_is_priced_by_pictures_and_by_seconds(request_: dict[str, Any], us
 
 def test_a_price_is_a_plain_decimal() -> None:
     catalog = Catalog({"dear": Entry(operation="image.generate", lane="other", price=Price(per_call=Decimal(100)))},
-                      entries.LANES, entries.OPERATIONS)  # fmt: skip
+                      LANES, OPERATIONS)  # fmt: skip
 
     assert str(resolve("dear", catalog=catalog).estimated_cost_usd) == "100.00"
 
@@ -236,9 +237,9 @@ def test_a_file_adds_a_model_and_a_lane(tmp_path: Path) -> None:
 def test_a_file_changes_only_the_fields_that_it_names(tmp_path: Path) -> None:
     catalog = overlaid(tmp_path, "[models.sora-2]\ntypical_s = 7\n[lanes.sora]\nlimit = 0")
 
-    built_in = entries.ENTRIES["sora-2"]
+    built_in = ENTRIES["sora-2"]
     assert catalog.models["sora-2"] == built_in.model_copy(update={"typical_s": 7})
-    assert catalog.lanes["sora"] == Lane(limit=0, rate_per_minute=entries.LANES["sora"].rate_per_minute)
+    assert catalog.lanes["sora"] == Lane(limit=0, rate_per_minute=LANES["sora"].rate_per_minute)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ ALL = {**PICTURES, **FILMS, **SONGS}
 def test_a_picture_is_measured(path: Path, name: str) -> None:
     path.write_bytes(PICTURES[name]())
 
-    found = media.expect(path, "image", LIMIT_PIXELS)
+    found = media.expect(path, ("image",), LIMIT_PIXELS)
 
     assert found == Media("image", name, found.extension, 60, 40)
 
@@ -123,7 +123,7 @@ def test_a_picture_is_measured(path: Path, name: str) -> None:
 def test_a_film_is_measured(path: Path, name: str) -> None:
     path.write_bytes(FILMS[name]())
 
-    found = media.expect(path, "video", LIMIT_PIXELS)
+    found = media.expect(path, ("video",), LIMIT_PIXELS)
 
     assert (found.kind, found.content_type) == ("video", name.split()[0])
     assert (found.width, found.height) == (64, 48)
@@ -134,7 +134,7 @@ def test_a_film_is_measured(path: Path, name: str) -> None:
 def test_a_sound_is_measured(path: Path, name: str) -> None:
     path.write_bytes(SONGS[name]())
 
-    found = media.expect(path, "audio", LIMIT_PIXELS)
+    found = media.expect(path, ("audio",), LIMIT_PIXELS)
 
     assert (found.kind, found.content_type, found.width) == ("audio", name, None)
     assert found.duration_seconds == pytest.approx(1.0, abs=0.05)
@@ -157,7 +157,7 @@ def test_a_cut_film_is_called_so(path: Path) -> None:
     path.write_bytes(whole[:-1])
 
     with pytest.raises(WrongMedia, match=f"expected a video, got a cut MP4 file .{len(whole) - 1} of at least "):
-        media.expect(path, "video", LIMIT_PIXELS)
+        media.expect(path, ("video",), LIMIT_PIXELS)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -177,6 +177,12 @@ def test_broken_bytes_are_wrong_media_and_no_other_error(path: Path, tmp_path: P
             pass
 
 
+def test_a_whole_pdf_is_a_document(path: Path) -> None:
+    path.write_bytes(b"%PDF-1.7\n1 0 obj\nendobj\n%%EOF\n")
+
+    assert media.expect(path, ("image", "document"), LIMIT_PIXELS) == Media("document", "application/pdf", "pdf")
+
+
 PAGE = b"\n<!DOCTYPE html>\n<html><title>502 Bad Gateway</title></html>"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
@@ -194,7 +200,8 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>ale
         (b'{"error": {"message": "no such task"}}', r'JSON: {"error": {"message": "no such task"}}'),
         (b"\n[]", r"JSON: \[\]"),
         (b"I cannot draw that.", "text"),
-        (b"%PDF-1.7\n", "a PDF"),
+        (b"%PDF-1.7\n%%EOF\n", "a PDF"),
+        (b"%PDF-1.7\n1 0 obj", "a cut PDF"),
         (b"PK\x03\x04rest", "a ZIP archive"),
         (b"II*\x00rest", "a TIFF picture"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "a HEIF picture"),
@@ -212,7 +219,7 @@ def test_what_came_in_place_of_media_is_named(path: Path, content: bytes, name: 
     path.write_bytes(content)
 
     with pytest.raises(WrongMedia, match=f"expected .*, got {name}"):
-        media.expect(path, kind, LIMIT_PIXELS)
+        media.expect(path, (kind,), LIMIT_PIXELS)
 
 
 def test_an_error_in_words_is_quoted_in_short_and_without_signatures(path: Path) -> None:
@@ -230,14 +237,14 @@ def test_another_kind_than_expected_is_named(path: Path) -> None:
     path.write_bytes(picture("PNG"))
 
     with pytest.raises(WrongMedia, match=r"expected a video, got an image \(image/png\)"):
-        media.expect(path, "video", LIMIT_PIXELS)
+        media.expect(path, ("video",), LIMIT_PIXELS)
 
 
 @pytest.mark.parametrize("text", ["Hello", "ü" * 3_000_000, "<p>hello", "{}", '{"words": []}', PAGE.decode()])
 def test_any_whole_text_is_a_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
-    assert media.expect(path, "text", LIMIT_PIXELS) == Media("text", "text/plain", "txt")
+    assert media.expect(path, ("text",), LIMIT_PIXELS) == Media("text", "text/plain", "txt")
 
 
 @pytest.mark.parametrize("content", [b"", "ü".encode()[:1], b"a" * 5000 + b"\xff", b"a\x00"])
@@ -245,7 +252,7 @@ def test_what_is_not_whole_utf8_is_no_text(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
     with pytest.raises(WrongMedia, match="expected text, got"):
-        media.expect(path, "text", LIMIT_PIXELS)
+        media.expect(path, ("text",), LIMIT_PIXELS)
 
 
 def test_a_file_that_is_not_there_is_our_own_trouble(path: Path) -> None:

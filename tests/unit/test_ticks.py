@@ -213,3 +213,20 @@ def test_a_job_is_out_of_hand_after_trouble_too() -> None:
 
     with hand.only("a") as again:
         assert again
+
+
+def test_a_wake_waits_for_the_rest_after_a_look_and_who_is_in_a_hurry_does_not(work: Work) -> None:
+    rests = Tick("rests", NEVER_S, work, gap_s=NEVER_S)
+    rests.start()
+    try:
+        until(lambda: work.count == 1)
+        rests.wake()
+        threading.Event().wait(0.2)
+        assert work.count == 1
+
+        rests.hurry()
+
+        until(lambda: work.count == 2)
+    finally:
+        rests.stop()
+        rests.join(WAIT_S)

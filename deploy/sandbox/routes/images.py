@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
-from deploy.sandbox import calls, door, models, parts, sizes
+from deploy.sandbox import bodies, calls, door, models, parts, sizes
 from deploy.sandbox.calls import Call, Price
 from deploy.sandbox.door import Key
 from deploy.sandbox.inputs import NotAPicture
@@ -36,7 +35,7 @@ WRONG_IMAGE: Final = "Invalid image file or mode for image {}, please check your
 @router.post("/v1/images/generations", name="images.generate")
 async def generate(request: Request, key: Key) -> Response:
     """Pictures from words, and from `image` (data URLs)."""
-    fields = await _json(request)
+    fields = await bodies.json_fields(request)
     call = calls.begin(request, key, family="image", kind="image.generate", **_named(fields))
     given = fields.get("image") or []
     words = [given] if isinstance(given, str) else list(given)
@@ -60,16 +59,6 @@ async def edit(request: Request, key: Key) -> Response:
         contents = [await file.read() for file in files]
         order = await _order(parts.of(request), fields, files=contents)
     return await _paint(parts.of(request), call, order)
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    try:
-        fields = json.loads(await request.body())
-    except ValueError as error:
-        raise Refused(openai_error(400, "", "invalid character looking for beginning of value")) from error
-    if not isinstance(fields, dict) or not isinstance(fields.get("model", ""), str):
-        raise Refused(openai_error(400, "", "json: cannot unmarshal into Go struct field .model of type string"))
-    return fields
 
 
 def _named(fields: Mapping[str, Any]) -> dict[str, str]:

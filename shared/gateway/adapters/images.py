@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from shared.catalog.entries import OPERATIONS
+from shared.catalog.operations.table import OPERATIONS
 from shared.gateway import classify, reading
 from shared.gateway.adapter import Adapter
 from shared.gateway.call import Call
@@ -171,3 +171,4 @@ def _words(body: Mapping[str, Any], items: Sequence[Any]) -> str:
 
 GENERATE: Final = Adapter("image.generate", build_generate, read)
 EDIT: Final = Adapter("image.edit", build_edit, read)
+ADAPTERS: Final = (GENERATE, EDIT)

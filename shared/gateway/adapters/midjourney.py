@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from shared.catalog.entries import OPERATIONS
+from shared.catalog.operations.table import OPERATIONS
 from shared.errors import UnreadableReply
 from shared.gateway import classify, reading
 from shared.gateway.adapter import Adapter, Looking
@@ -259,3 +259,4 @@ LOOKING: Final = Looking(build_look, read_look, build_look_many, read_look_many,
 
 IMAGINE: Final = Adapter("midjourney.imagine", build_imagine, read_submit, LOOKING)
 ACTION: Final = Adapter("midjourney.action", build_action, read_submit, LOOKING)
+ADAPTERS: Final = (IMAGINE, ACTION)

@@ -9,6 +9,5 @@ from shared.gateway.adapter import Adapter
 from shared.gateway.adapters import images, midjourney, videos
 
 BY_OPERATION: Final[Mapping[str, Adapter]] = {
-    adapter.name: adapter
-    for adapter in (images.GENERATE, images.EDIT, videos.CREATE, midjourney.IMAGINE, midjourney.ACTION)
+    adapter.name: adapter for family in (images, midjourney, videos) for adapter in family.ADAPTERS
 }

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.catalog.entries import OPERATIONS
+from shared.catalog.operations.table import OPERATIONS
 from shared.gateway import classify, reading
 from shared.gateway.adapter import Adapter, Looking
 from shared.gateway.call import Call
@@ -154,3 +154,4 @@ def _as_text(value: object) -> str:
 
 
 CREATE: Final = Adapter("video.create", build, read, Looking(build_look, read_look))
+ADAPTERS: Final = (CREATE,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from shared.catalog.entries import OPERATIONS
+from shared.catalog.operations.table import OPERATIONS
 from shared.gateway.call import Call, Media
 from shared.gateway.request import Response
 

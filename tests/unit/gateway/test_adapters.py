@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.catalog.entries import OPERATIONS
+from shared.catalog.operations.table import OPERATIONS
 from shared.gateway import reading
 from shared.gateway.adapters.table import BY_OPERATION
 from shared.gateway.outcome import Accepted, Pending, Produced, Refused, Unseen
