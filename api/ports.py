@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shared import db
+from shared import db, storage
 from shared.catalog.lookup import Catalog
 from shared.db import Transaction
 from shared.hints import Hints
@@ -30,8 +30,8 @@ class AppPorts:
 @contextmanager
 def opened(settings: Settings) -> Iterator[AppPorts]:
     """The ports of one process, for as long as it runs.  Nothing is called yet: any part may still be down."""
-    engine = db.engine(settings.database_url, settings.database_pool, "darkroom-api")
-    store = Store.from_settings(settings)
+    engine = db.engine(settings.database_url, settings.database_pool, "darkroom-api", db.REQUEST)
+    store = Store.from_settings(settings, storage.REQUEST)
     hints = Hints(settings.broker_url)
     hints.start()
     try:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+import psycopg
 from sqlalchemy import DateTime, Engine, Enum, Text, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
@@ -22,18 +24,35 @@ Transaction = Callable[[], AbstractContextManager[Session]]
 
 IDLE_S: Final = 2.0
 """A connection that was used within so many seconds is taken to stand; if it does not, one transaction fails."""
-STATEMENT_TIMEOUT_MS: Final = 15_000
 LOCK_TIMEOUT_MS: Final = 5_000
 IDLE_TIMEOUT_MS: Final = 10_000
 
 
-def engine(url: str, pool: int, application_name: str, disable_timeouts: bool = False) -> Engine:
-    """One pool of connections; `url` is any PostgreSQL URL, with or without a driver named."""
+@dataclass(frozen=True)
+class Patience:
+    """How long a statement may take before the server ends it, and before we take the server for frozen."""
+
+    statement_s: float
+    answer_s: float
+    """The server keeps the first limit by itself, unless it hangs: a stopped process still accepts what is sent."""
+
+
+WORKER: Final = Patience(statement_s=15, answer_s=20)
+REQUEST: Final = Patience(statement_s=8, answer_s=10)
+"""Somebody waits for the answer."""
+
+
+def engine(url: str, pool: int, application_name: str, patience: Patience | None = WORKER) -> Engine:
+    """One pool of connections; `url` is any PostgreSQL URL, with or without a driver named.
+
+    Args:
+        patience: None for migrations, which take as long as they take.
+    """
     timeouts = (
         ""
-        if disable_timeouts
+        if patience is None
         else (
-            f" -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+            f" -c statement_timeout={patience.statement_s * 1000:.0f} -c lock_timeout={LOCK_TIMEOUT_MS}"
             f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}"
         )
     )
@@ -56,7 +75,33 @@ def engine(url: str, pool: int, application_name: str, disable_timeouts: bool = 
         },
     )
     _ping_idle(made)
+    if patience is not None:
+        _bound(made, patience.answer_s)
     return made
+
+
+class _Bounded(psycopg.Connection[Any]):
+    """A connection that waits for an answer so long, and is then closed: what becomes of its transaction is unknown."""
+
+    answer_s: ClassVar[float]
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        began = time.monotonic()
+        try:
+            return super().wait(gen, interval, self.answer_s if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if timeout is None and time.monotonic() - began >= self.answer_s:
+                self.pgconn.finish()
+                raise psycopg.OperationalError(f"the database did not answer within {self.answer_s:g} s") from error
+            raise
+
+
+def _bound(made: Engine, answer_s: float) -> None:
+    kind: type[_Bounded] = type("Bounded", (_Bounded,), {"answer_s": answer_s})
+
+    @event.listens_for(made, "do_connect")
+    def connect(_dialect: object, _record: object, arguments: Any, named: Any) -> psycopg.Connection[Any]:
+        return kind.connect(*arguments, **named)
 
 
 def _ping_idle(made: Engine) -> None:

@@ -161,6 +161,12 @@ class Opened:
         self._body.close()
 
 
+WORKER: Final = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
+REQUEST: Final = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "max_attempts": 1})
+"""Somebody waits for the answer."""
+PROBE: Final = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 0})
+
+
 class Store:
     """One bucket.  Safe to share between threads; made once per process, since clients are slow to build.
 
@@ -187,7 +193,11 @@ class Store:
         )
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings, patience: Config | None = None) -> Self:
+        """
+        Args:
+            patience: how long and how often each request is tried; a worker's, which has time, unless it is given.
+        """
         session = boto3.session.Session(
             aws_access_key_id=settings.s3_access_key_id or None,
             aws_secret_access_key=settings.s3_secret_access_key.get_secret_value() or None,
@@ -195,14 +205,12 @@ class Store:
         )
         endpoint = settings.s3_endpoint_url
         public = settings.s3_public_endpoint_url or endpoint
-        patient = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
-        hasty = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 0})
         return cls(
             settings.s3_bucket,
             settings.s3_region,
-            client=_build_client(session, endpoint, patient),
-            public=_build_client(session, public, patient),
-            probe=_build_client(session, endpoint, hasty),
+            client=_build_client(session, endpoint, patience or WORKER),
+            public=_build_client(session, public, patience or WORKER),
+            probe=_build_client(session, endpoint, PROBE),
         )
 
     def put_file(self, key: str, path: Path, content_type: str, metadata: Mapping[str, str] | None = None) -> Stored:

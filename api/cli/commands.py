@@ -184,7 +184,7 @@ def _write_migration(database_url: str, what: str) -> None:
     from shared import db
     from shared.migrations import migrate as migrations
 
-    engine = db.engine(database_url, 1, "darkroom-migration", disable_timeouts=True)
+    engine = db.engine(database_url, 1, "darkroom-migration", patience=None)
     try:
         with engine.connect() as connection:
             config = migrations.config()

@@ -22,7 +22,7 @@ def config() -> Config:
 
 def upgrade(database_url: str, revision: str = "head") -> None:
     """Run what is missing; nothing to do is normal."""
-    engine = db.engine(database_url, pool=2, application_name="darkroom-migrate", disable_timeouts=True)
+    engine = db.engine(database_url, pool=2, application_name="darkroom-migrate", patience=None)
     try:
         with engine.connect() as connection:
             upgrade_on(connection, revision)
