@@ -77,6 +77,10 @@ PAUSE_S: Final = 60.0
 """So long a lane is paused by such a class; then one look at the queue tells whether it is over."""
 WAITS_MOST: Final = 20
 """So often in a row the gateway may answer that it cannot take the job, uncharged; about an hour and a half."""
+UNSERVED: Final = "model_not_found"
+"""The code of a model that no channel serves: misspelled or not for this key, or all channels rest for a moment."""
+UNSERVED_WAITS_MOST: Final = 6
+"""So often in a row that is waited for: about a minute and a half (images 2.2 says twice)."""
 
 VANISHED_MOST: Final = 3
 """So many looks in a row that say "no such task" are believed; other trouble is waited out until the task is stuck."""
@@ -130,7 +134,8 @@ def follows(error: GatewayError, tried: Tried) -> Follows:
         return ON_UNKNOWN[tried.on_unknown]
     if wanted is Follows.WAIT and (error.charged or tried.is_accepted):
         return Follows.RETRY
-    if wanted is Follows.WAIT and tried.waits >= WAITS_MOST and error.error_class is ErrorClass.UNAVAILABLE:
+    most = UNSERVED_WAITS_MOST if error.code == UNSERVED else WAITS_MOST
+    if wanted is Follows.WAIT and tried.waits >= most and error.error_class is ErrorClass.UNAVAILABLE:
         # Nobody answers: the gateway is away, and the job waits for it.  An answer: it does not serve this model.
         return Follows.WAIT if error.upstream_status is None else Follows.FAIL
     return wanted

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,9 @@ class Role:
     least: int
     most: int
     kinds: tuple[Kind, ...] = ("image",)
+
+
+TEXT: Final = frozenset({"chat", "response", "claude", "gemini"})
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,15 @@ class Operation:
     """The call answers with an upstream task that is looked at later."""
     timeout_s: float = 90.0
     """Longest wait for the paid call's answer."""
+
+    @property
+    def family(self) -> str:
+        """What a model must be able to do for it: `image`, `video`, `midjourney`, `audio`, `text` …
+
+        A gateway translates between the formats of one family.
+        """
+        head = self.name.partition(".")[0]
+        return "text" if head in TEXT else head
 
 
 class Frozen(BaseModel):
@@ -86,6 +98,8 @@ class Entry(Frozen):
     """What a job with this model does unless it says otherwise."""
     operation_with_images: str | None = None
     """The same, when it has input images."""
+    operations: tuple[str, ...] = ()
+    """Further operations that it serves when they are named, besides those that give the same in another format."""
     lane: str
     """The family of models whose limit it shares."""
     gateway_model: str | None = None

@@ -145,7 +145,16 @@ class Catalog:
                 f"operation {_shown(operation or '')} does not exist{hint}",
                 (FieldError("/operation", f"unknown operation{hint}"),),
             )
+        if entry is not None and not self._serves(entry, what):
+            served = ", ".join(sorted(name for name, one in self.operations.items() if self._serves(entry, one)))
+            told = f"model {model} does not serve {what.name}; it serves {served}"
+            raise InvalidRequest(f"/operation: {told}", (FieldError("/operation", told),))
         return what
+
+    def _serves(self, entry: Entry, operation: Operation) -> bool:
+        own = (entry.operation, entry.operation_with_images)
+        families = {self.operations[name].family for name in own if name is not None}
+        return operation.family in families or operation.name in (*own, *entry.operations)
 
 
 def estimate(entry: Entry, params: Params) -> Decimal:
@@ -166,7 +175,7 @@ def _overlay(kind: type[_F], known: _F | None, given: Mapping[str, Any]) -> _F:
 
 
 def _check_names(name: str, entry: Entry, catalog: Catalog) -> None:
-    for operation in filter(None, (entry.operation, entry.operation_with_images)):
+    for operation in filter(None, (entry.operation, entry.operation_with_images, *entry.operations)):
         if operation not in catalog.operations:
             raise ValueError(
                 f"models.{name}: operation {operation} does not exist{_nearest(operation, catalog.operations)}"

@@ -253,6 +253,19 @@ class Said:
     """The gateway put the raw body of its upstream into the message."""
 
 
+MEANINGS: Final[Mapping[str, str]] = {
+    "model_not_found": "the gateway has no channel for this model and key just now",
+    "insufficient_user_quota": "the account at the gateway has too little balance for this call",
+    "pre_consume_token_quota_failed": "the limit of the gateway's key is too low for this call",
+    "access_denied": "the gateway does not take this key from this address",
+    "sensitive_words_detected": "the prompt has words that the gateway's operator has blocked",
+    "model_price_error": "the gateway's operator has set no price for this model",
+    "read_request_body_failed": "the request is larger than the gateway takes",
+    "get_channel_failed": "the gateway has no channel left for this model",
+}
+"""What the gateway's own codes say, for people (images 2.2)."""
+
+
 def refusal(response: Response) -> Refused | None:
     """The error in the answer to a paid call, or None if there is none and the adapter is to read on.
 
@@ -357,12 +370,19 @@ def clean(message: str) -> str:
     return message if len(message) <= MESSAGE_MOST else message[: MESSAGE_MOST - 1] + "…"
 
 
+def _in_english(words: Said) -> str:
+    """The message; what the gateway says in Chinese alone follows a sentence that tells what its code means."""
+    message = clean(words.message)
+    told = next((sentence for code, sentence in MEANINGS.items() if code in words.codes), "")
+    return f"{told}: {message}" if told and not message.isascii() else message
+
+
 def _error(response: Response, words: Said) -> GatewayError:
     code = _code(words)
     return GatewayError(
         error_class=class_of(response.status, words),
         code=code or f"http_{response.status}",
-        message=clean(words.message) or f"HTTP {response.status} without a reason",
+        message=_in_english(words) or f"HTTP {response.status} without a reason",
         upstream_status=response.status,
         upstream_request_id=response.request_id or _request_id_in(words.message),
         retry_after_s=_retry_after_s(response.headers),

@@ -69,6 +69,21 @@ def test_every_model_can_be_asked_with_a_prompt_alone(name: str) -> None:
     assert resolved.lane == f"default.{ENTRIES[name].lane}"
 
 
+def test_an_operation_that_a_model_cannot_serve_is_refused_and_those_that_it_can_are_named() -> None:
+    told = wrong(model="sora-2", operation="midjourney.imagine")["/operation"]
+
+    assert told.startswith("model sora-2 does not serve midjourney.imagine; it serves video.")
+
+
+def test_a_catalog_file_may_say_that_a_model_serves_more(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.toml"
+    path.write_text('[models."sora-2"]\noperations = ["midjourney.imagine"]')
+
+    found = resolve("sora-2", operation="midjourney.imagine", catalog=Catalog.load(path))
+
+    assert found.operation.name == "midjourney.imagine"
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_is_served_and_looks_for_its_task_if_it_has_one(name: str) -> None:
     operation = OPERATIONS[name]

@@ -106,6 +106,14 @@ def test_a_gateway_that_never_serves_the_model_is_not_asked_for_ever() -> None:
     assert policy.decide(error(ErrorClass.UNAVAILABLE, upstream_status=503), tried, lowest).cause is Cause.REFUSED
 
 
+@pytest.mark.parametrize(("waits", "cause"), [(policy.UNSERVED_WAITS_MOST - 1, Cause.NOT_SENT), (6, Cause.REFUSED)])
+def test_a_model_that_no_channel_serves_is_given_up_within_minutes(waits: int, cause: Cause) -> None:
+    unserved = GatewayError(ErrorClass.UNAVAILABLE, policy.UNSERVED, "no channel", upstream_status=503)
+    tried = Tried(1, 3, OnUnknown.HOLD, waits=waits)
+
+    assert policy.decide(unserved, tried, lowest).cause is cause
+
+
 def test_a_gateway_that_is_away_is_waited_for_without_end() -> None:
     tried = Tried(1, 3, OnUnknown.HOLD, waits=10_000)
 

@@ -347,6 +347,16 @@ def test_a_message_holds_no_key_no_data_and_no_signature(message: str, expected:
     assert classify.clean(message) == expected
 
 
+def test_what_the_gateway_says_in_chinese_is_led_by_what_its_code_means() -> None:
+    error = {"message": "分组 default 下模型 no-such 无可用渠道", "type": "new_api_error", "code": "model_not_found"}
+    refused = classify.refusal(Response(503, {}, json.dumps({"error": error}).encode()))
+
+    assert refused is not None
+    assert refused.error.message == (
+        "the gateway has no channel for this model and key just now: 分组 default 下模型 no-such 无可用渠道"
+    )
+
+
 def test_a_long_message_is_cut() -> None:
     assert classify.clean("ab " * 400) == ("ab " * 400)[:499] + "…"
 
