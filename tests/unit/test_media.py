@@ -146,10 +146,20 @@ def test_a_cut_file_is_noticed_wherever_it_is_cut(path: Path, name: str) -> None
     # The last frames of an MP3 or FLAC may be missing without notice: nothing says how long they are.
     tail = len(whole) // 5 if name in ("audio/mpeg", "audio/flac") else 20
 
-    for kept in [*range(0, len(whole) - tail, max(len(whole) // 25, 1)), len(whole) - tail]:
+    unseen = adts_frames(whole) if name == "audio/aac" else set()
+    for kept in {*range(0, len(whole) - tail, max(len(whole) // 25, 1)), len(whole) - tail} - unseen:
         path.write_bytes(whole[:kept])
         with pytest.raises(WrongMedia):
             media.inspect(path, LIMIT_PIXELS)
+
+
+def adts_frames(whole: bytes) -> set[int]:
+    """Where the frames of an ADTS stream begin: it knows no length, so a cut between two of them leaves a whole one."""
+    found, at = set(), 0
+    while at < len(whole):
+        at += (whole[at + 3] & 3) << 11 | whole[at + 4] << 3 | whole[at + 5] >> 5
+        found.add(at)
+    return found
 
 
 def test_a_cut_film_is_called_so(path: Path) -> None:
