@@ -74,7 +74,8 @@ PAUSES_LANE: Final[Mapping[ErrorClass, str]] = {
 """Classes after which no job of the lane can do better, with the reason that people read."""
 
 PAUSE_S: Final = 60.0
-"""So long a lane is paused by such a class; then one look at the queue tells whether it is over."""
+"""So long a lane is paused by such a class; then one look at the queue tells whether it is over.  A `Retry-After`
+pauses it for at most as long."""
 WAITS_MOST: Final = 20
 """So often in a row the gateway may answer that it cannot take the job, uncharged; about an hour and a half."""
 UNSERVED: Final = "model_not_found"
@@ -111,6 +112,17 @@ class Decision:
     cause: Cause
     due_in_s: float | None = None
     """Seconds until it may be dispatched again, by the database's clock; None for causes that do not queue it."""
+
+
+SATURATED: Final = frozenset({503, 529})
+"""With these an answer of class `unavailable` says that the gateway has too much to do."""
+
+
+def slows(error: GatewayError) -> bool:
+    """Whether fewer calls at once would fare better."""
+    if error.error_class is ErrorClass.UNAVAILABLE:
+        return error.upstream_status in SATURATED and error.code != UNSERVED
+    return error.error_class is ErrorClass.RATE_LIMITED
 
 
 def wait_s(first_s: float, times: int, random: Callable[[], float], retry_after_s: float | None = None) -> float:

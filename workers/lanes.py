@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Row, text
 from sqlmodel import Session
 
-from shared.tables.lanes import BURST_S
+from shared.tables.lanes import BURST_S, PRESENT_LIMIT
 
 log = structlog.get_logger(__name__)
 
@@ -20,8 +20,8 @@ _DUE: Final = text("""
     )
 """)
 # The count is a statement of its own: it must see what others committed before we got the lock.
-_LOCK: Final = text("""
-    SELECT name, limit_in_flight, moment.now AS tokens_at, LEAST(
+_LOCK: Final = text(f"""
+    SELECT name, {PRESENT_LIMIT} AS limit_in_flight, moment.now AS tokens_at, LEAST(
         GREATEST(1, rate_per_minute * :burst_s / 60.0),
         tokens + rate_per_minute / 60.0 * GREATEST(0, extract(epoch FROM moment.now - tokens_at))
     ) AS tokens
@@ -29,7 +29,7 @@ _LOCK: Final = text("""
     WHERE name = ANY(:lanes) AND (paused_until IS NULL OR paused_until <= now())
     ORDER BY name
     FOR UPDATE OF lanes SKIP LOCKED
-""")
+""")  # noqa: S608 - the formula is a constant of ours
 _IN_FLIGHT: Final = text("""
     SELECT lane, count(*) FROM jobs
     WHERE state IN ('dispatched', 'submitting', 'running') AND lane = ANY(:lanes)
@@ -42,8 +42,22 @@ _SPEND: Final = text("""
     WHERE lanes.name = left_over.name
 """)
 _PAUSE: Final = text("""
-    UPDATE lanes SET paused_until = now() + make_interval(secs => :seconds), pause_reason = :reason WHERE name = :lane
+    UPDATE lanes SET paused_until = now() + make_interval(secs => :seconds), pause_reason = :reason
+    WHERE name = :lane AND (paused_until IS NULL OR paused_until < now() + make_interval(secs => :seconds))
 """)
+# All that is in flight when a gateway is saturated hears of it: only a call that began after the last cut is news.
+_SLOW: Final = text(f"""
+    UPDATE lanes SET
+        slowed_to = GREATEST(1, floor(LEAST({PRESENT_LIMIT}, in_flight.jobs) * :share)),
+        slowed_at = clock_timestamp(), slow_reason = :reason
+    FROM (
+        SELECT count(*) AS jobs FROM jobs
+        WHERE state IN ('dispatched', 'submitting', 'running') AND lane = :lane
+    ) AS in_flight, jobs AS told
+    WHERE lanes.name = :lane AND told.id = :job_id
+        AND (slowed_at IS NULL OR slowed_at < told.submitted_at)
+    RETURNING slowed_to
+""")  # noqa: S608 - the formula is a constant of ours
 
 
 def due(session: Session) -> list[str]:
@@ -78,6 +92,20 @@ def spend(session: Session, lanes: list[Row[Any]], released: Mapping[str, int]) 
 
 
 def pause(session: Session, lane: str, seconds: float, reason: str) -> None:
-    """Let nothing of this lane go for a while: its next job would fare no better."""
+    """Let nothing of this lane go for a while: its next job would fare no better.  A longer pause stays as it is."""
     session.execute(_PAUSE, {"lane": lane, "seconds": seconds, "reason": reason})
     log.warning("lane.paused", lane=lane, seconds=seconds, reason=reason)
+
+
+SLOWER: Final = 0.5
+"""What is left of a limit that was too much."""
+
+
+def slow(session: Session, lane: str, job_id: str, reason: str) -> None:
+    """Let fewer jobs of this lane be in flight, for the whole fleet; called before the job that heard of it moves.
+
+    Multiplicative decrease of what was in flight, down to one; `PRESENT_LIMIT` is the additive increase.
+    """
+    cut = session.execute(_SLOW, {"lane": lane, "job_id": job_id, "reason": reason, "share": SLOWER}).one_or_none()
+    if cut is not None:
+        log.warning("lane.slowed", lane=lane, to=int(cut.slowed_to), reason=reason)

@@ -321,12 +321,15 @@ def refuse(claim: Claim, error: GatewayError, ports: Ports) -> None:
     is_accepted = claim.state is State.RUNNING
     tried = policy.Tried(claim.attempt, claim.max_attempts, claim.on_unknown, waits, is_accepted)
     decision = policy.decide(error, tried, ports.random)
+    told = f"{error.error_class}: {error.message}"
     with ports.transaction() as session:
+        if policy.slows(error):
+            lanes.slow(session, claim.lane, claim.job_id, told)
         moved = claims.move(
             session,
             claim,
             decision.cause,
-            reason=f"{error.error_class}: {error.message}",
+            reason=told,
             due_in_s=decision.due_in_s,
             waits_for=error.error_class.value if decision.cause in claims.UNCOUNTED else None,
             data=claims.as_error(error, retryable=decision.due_in_s is not None),
@@ -336,4 +339,7 @@ def refuse(claim: Claim, error: GatewayError, ports: Ports) -> None:
         why = policy.PAUSES_LANE.get(error.error_class)
         if why is not None:
             lanes.pause(session, claim.lane, policy.PAUSE_S, f"{why}: {error.message}")
+        elif policy.slows(error) and error.retry_after_s:
+            asked_s = min(error.retry_after_s, policy.PAUSE_S)
+            lanes.pause(session, claim.lane, asked_s, f"the gateway asks to wait: {error.message}")
     log.info("submit.refused", job_id=claim.job_id, attempt=claim.attempt, code=error.code, cause=decision.cause)

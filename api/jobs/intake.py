@@ -141,6 +141,7 @@ def _request(job_id: str, wanted: Admissible) -> dict[str, Any]:
         "params": wanted.resolved.params.given(),
         "labels": wishes.metadata,
         "webhook": None if wishes.webhook is None else wishes.webhook.model_dump(),
+        "ttl_seconds": wishes.ttl_seconds,
         "estimated_cost_usd": wanted.estimated_cost_usd,
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from api.deps import missing
@@ -21,7 +21,7 @@ from shared.claims import Claim
 from shared.errors import Conflict, FieldError, InvalidRequest
 from shared.gateway.outcome import ErrorClass, GatewayError
 from shared.lifecycle import FINAL, Cause, State
-from shared.tables import Job
+from shared.tables import Job, JobRequest
 
 LOOKS_MOST: Final = 10
 
@@ -112,7 +112,8 @@ def _give_up(session: Session, claim: Claim) -> bool:
 
 def _anew() -> dict[str, Any]:
     """What a new attempt begins with besides its state."""
-    return {"waits": 0, "deadline_at": func.now() + (col(Job.deadline_at) - col(Job.created_at))}
+    ttl_s = select(col(JobRequest.ttl_seconds)).where(col(JobRequest.job_id) == col(Job.id)).scalar_subquery()
+    return {"waits": 0, "deadline_at": func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ttl_s)}
 
 
 def _until_moved(session: Session, project_id: str, job_id: str, once: Callable[[Claim], bool]) -> None:

@@ -124,6 +124,8 @@ class JobRequest(SQLModel, table=True):
     labels: dict[str, str] = Field(sa_column=Column("metadata", JSONB, nullable=False))
     """The caller's `metadata`; the name is taken in SQLModel."""
     webhook: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
+    ttl_seconds: int | None = None
+    """How long the job may take from its beginning, and again from each retry; null: as long as it takes."""
     estimated_cost_usd: str | None = Field(default=None, sa_type=Text)
     """By the catalog's price, a decimal as text; null if the catalog has none."""
 

@@ -15,6 +15,18 @@ BURST_S: Final = 10.0
 """A lane that was idle may begin so many seconds' worth of its rate at once, and one call at least."""
 
 
+REGAIN_S: Final = 5.0
+"""A lane that was slowed down gets a slot back after each so many seconds, a large one several."""
+REGAIN_PARTS: Final = 60
+"""Whatever its limit, a lane has all of it again after `REGAIN_PARTS * REGAIN_S`: five minutes."""
+
+PRESENT_LIMIT: Final = f"""LEAST(limit_in_flight, COALESCE(floor(
+    slowed_to + GREATEST(1, limit_in_flight / {REGAIN_PARTS}.0)
+    * extract(epoch FROM clock_timestamp() - slowed_at) / {REGAIN_S}
+), limit_in_flight))"""
+"""SQL: the limit that holds just now.  It grows with time alone, so nobody has to write it back."""
+
+
 class Lane(SQLModel, table=True):
     """The jobs that share one limit: a credential × a family of models.  Its row lock makes the limit exact."""
 
@@ -32,6 +44,11 @@ class Lane(SQLModel, table=True):
     paused_until: datetime | None = time_field(default=None, nullable=True)
     """Nothing is dispatched before; null or past: not paused."""
     pause_reason: str | None = Field(default=None, sa_type=Text)
+    slowed_to: float | None = None
+    """What its limit was cut to when the gateway last said that it is too much; null: never."""
+    slowed_at: datetime | None = time_field(default=None, nullable=True)
+    """When that was.  From then on the limit grows back (`PRESENT_LIMIT`)."""
+    slow_reason: str | None = Field(default=None, sa_type=Text)
 
 
 class GatewayCalls(SQLModel, table=True):

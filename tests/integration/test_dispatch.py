@@ -16,6 +16,7 @@ from sqlmodel import Session, col, func, select
 from shared import claims, ids
 from shared.lifecycle import Cause, State
 from shared.tables import Event, Job, Lane
+from shared.tables.lanes import PRESENT_LIMIT, REGAIN_PARTS, REGAIN_S
 from tests import factories
 from tests.factories import RecordedHints
 from workers import dispatch, lanes
@@ -208,11 +209,111 @@ def test_a_paused_lane_releases_nothing_until_its_pause_is_over(ports: Ports) ->
     paused = in_state(ports, lane)
 
     with ports.transaction() as session:
-        lanes.pause(session, lane, -1, "over")
+        session.execute(text("UPDATE lanes SET paused_until = now() WHERE name = :lane"), {"lane": lane})
     dispatch.dispatch(ports)
 
     assert paused == []
     assert len(in_state(ports, lane)) == 1
+
+
+def test_a_pause_does_not_end_a_longer_one(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        lanes.pause(session, lane, 600, "the gateway refuses the key")
+        lanes.pause(session, lane, 1, "the gateway asks to wait")
+        left_s, reason = session.execute(
+            text("SELECT extract(epoch FROM paused_until - now()), pause_reason FROM lanes WHERE name = :lane"),
+            {"lane": lane},
+        ).one()
+
+    assert left_s == 600
+    assert reason == "the gateway refuses the key"
+
+
+# A lane that the gateway is too slow for.
+
+
+def busy(session: Session, count: int, *, limit: int = 100) -> tuple[str, list[str]]:
+    """A lane with so many calls under way, all begun a moment ago."""
+    lane = factories.lane(session, limit=limit).name
+    return lane, queue(session, count, lane, state=State.SUBMITTING, submitted_at=func.now())
+
+
+def present_limit(session: Session, lane: str) -> int:
+    found = session.execute(text(f"SELECT {PRESENT_LIMIT} FROM lanes WHERE name = :lane"), {"lane": lane})
+    return int(found.scalar_one())
+
+
+def age(session: Session, lane: str, seconds: float) -> None:
+    """Let so much time pass since the lane was slowed down."""
+    session.execute(
+        text("UPDATE lanes SET slowed_at = slowed_at - make_interval(secs => :s) WHERE name = :lane"),
+        {"lane": lane, "s": seconds},
+    )
+
+
+def test_too_much_halves_what_is_in_flight_and_not_what_might_be(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane, (first, *_) = busy(session, 20)
+
+        lanes.slow(session, lane, first, "rate_limited: slow down")
+
+        assert present_limit(session, lane) == 10
+
+
+def test_all_calls_that_were_under_way_cut_a_lane_once_together(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane, job_ids = busy(session, 20)
+
+        for job_id in job_ids:
+            lanes.slow(session, lane, job_id, "rate_limited: slow down")
+
+        assert present_limit(session, lane) == 10
+
+
+def test_a_call_that_began_after_the_cut_cuts_again_and_one_slot_is_always_left(ports: Ports) -> None:
+    cuts = []
+    with ports.transaction() as session:
+        lane, (first, *_) = busy(session, 5)
+        for _ in range(4):
+            session.execute(text("UPDATE jobs SET submitted_at = clock_timestamp() WHERE id = :id"), {"id": first})
+            lanes.slow(session, lane, first, "rate_limited: slow down")
+            cuts.append(present_limit(session, lane))
+
+    assert cuts == [2, 1, 1, 1]
+
+
+def test_a_lane_finds_its_way_back(ports: Ports) -> None:
+    limits = []
+    with ports.transaction() as session:
+        lane, (first, *_) = busy(session, 10, limit=10)
+        lanes.slow(session, lane, first, "rate_limited: slow down")
+        for _ in range(7):
+            limits.append(present_limit(session, lane))
+            age(session, lane, REGAIN_S)
+
+    assert limits == [5, 6, 7, 8, 9, 10, 10]
+
+
+def test_a_large_lane_is_back_within_minutes(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane, (first, *_) = busy(session, 2, limit=6000)
+        lanes.slow(session, lane, first, "rate_limited: slow down")
+        age(session, lane, REGAIN_S * REGAIN_PARTS)
+
+        assert present_limit(session, lane) == 6000
+
+
+def test_a_slowed_lane_releases_no_more_than_its_present_limit(ports: Ports) -> None:
+    with ports.transaction() as session:
+        lane, (first, *others) = busy(session, 8)
+        lanes.slow(session, lane, first, "rate_limited: slow down")
+        session.execute(text("UPDATE jobs SET state = 'failed' WHERE id = ANY(:ids)"), {"ids": [first, *others[:6]]})
+        queue(session, 10, lane)
+
+    dispatch.dispatch(ports)
+
+    assert len(in_state(ports, lane)) == 3  # four may be in flight, and one is
 
 
 def test_a_slow_lane_does_not_keep_a_fast_one_waiting(ports: Ports) -> None:

@@ -110,6 +110,30 @@ def test_too_many_calls_are_waited_out_as_long_as_asked_and_count_no_attempt(
     assert paid(sandbox, prompt) == []
 
 
+@pytest.mark.parametrize(("fault", "slows"), [("429", True), ("503_overloaded", True), ("503", False)])
+def test_too_much_at_once_slows_the_lane_and_a_missing_channel_does_not(
+    ports: Ports, sandbox: SandboxServer, fault: str, slows: bool
+) -> None:
+    job = rows.make(ports, prompt=rows.prompt(f"fail={fault}"))
+
+    submit.submit([job.id], ports)
+
+    lane = lane_of(ports, job)
+    assert (lane.slowed_to == 1) is slows
+    assert ((lane.slow_reason or "") != "") is slows
+    assert lane.paused_until is None
+
+
+def test_a_wait_that_the_gateway_asks_for_is_kept_by_the_whole_lane(ports: Ports, sandbox: SandboxServer) -> None:
+    job = rows.make(ports, prompt=rows.prompt("fail=429 retry_after=7"))
+
+    submit.submit([job.id], ports)
+
+    lane = lane_of(ports, job)
+    assert lane.paused_until is not None
+    assert (lane.pause_reason or "").startswith("the gateway asks to wait")
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [("401", "refuses the key"), ("401_exhausted", "no balance left"), ("403", "no balance left")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from sqlmodel import col, select
 from shared import claims
 from shared.db import Transaction
 from shared.lifecycle import Cause, State
-from shared.tables import Event, Job
+from shared.tables import Event, Job, JobRequest
 from tests import factories
 from tests.integration.api.conftest import Team
 from tests.integration.api.said import listed, make, pointers, problem
@@ -100,10 +101,11 @@ def test_what_ended_badly_can_be_tried_again(api: httpx.Client, job_in: Any, row
     job_id = job_in(state, attempt=3, waits=4)
     with rows() as session:
         past = {
-            "created_at": func.now() - text("interval '2 hours'"),
-            "deadline_at": func.now() - text("interval '1 hour'"),
+            "created_at": func.now() - text("interval '9 hours'"),
+            "deadline_at": func.now() - text("interval '1 hour'"),  # it was retried before
         }
         session.execute(update(Job).where(col(Job.id) == job_id).values(**past))
+        session.execute(update(JobRequest).where(col(JobRequest.job_id) == job_id).values(ttl_seconds=3600))
         factories.result(session, session.get_one(Job, job_id), error={"class": "x", "code": "x", "message": "x"})
 
     body = api.post(f"/v1/jobs/{job_id}/retry").json()
@@ -115,8 +117,9 @@ def test_what_ended_badly_can_be_tried_again(api: httpx.Client, job_in: Any, row
     with rows() as session:
         row = session.get_one(Job, job_id)
         assert row.waits == 0
+        now = session.exec(select(func.now())).one()
         assert row.deadline_at is not None
-        assert row.deadline_at > session.exec(select(func.now())).one()
+        assert timedelta(minutes=59) < row.deadline_at - now <= timedelta(hours=1)
 
 
 @pytest.mark.parametrize(("route", "body"), [("retry", None), ("resolve", {"as": "retry"})])
