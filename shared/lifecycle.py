@@ -71,6 +71,16 @@ _FROM_ANY: Final = {
     for cause, after in ((Cause.CANCELED, State.CANCELED), (Cause.EXPIRED, State.FAILED))
 }
 
+NOT_BEGUN_ANEW: Final = (State.HELD, State.QUEUED, State.DISPATCHED)
+"""Where a job is whose attempt was given up while the next one has not been sent."""
+
+_LATE: Final = {
+    (state, cause): after
+    for state in NOT_BEGUN_ANEW
+    for cause, after in ((Cause.ACCEPTED, State.RUNNING), (Cause.PRODUCED, State.STORING))
+}
+"""A zombie's late success: paid for, so welcome, as long as nobody has begun another attempt."""
+
 MOVES: Final[Mapping[tuple[State, Cause], State]] = {
     (State.WAITING, Cause.INPUTS_READY): State.QUEUED,
     (State.WAITING, Cause.INPUTS_FAILED): State.FAILED,
@@ -99,9 +109,7 @@ MOVES: Final[Mapping[tuple[State, Cause], State]] = {
     (State.HELD, Cause.REQUEUED): State.QUEUED,
     (State.FAILED, Cause.REQUEUED): State.QUEUED,
     (State.CANCELED, Cause.REQUEUED): State.QUEUED,
-    # A zombie's late success: paid for, so welcome, as long as nobody has begun another attempt.
-    (State.HELD, Cause.ACCEPTED): State.RUNNING,
-    (State.HELD, Cause.PRODUCED): State.STORING,
+    **_LATE,
     **_FROM_ANY,
 }
 
@@ -136,10 +144,11 @@ def after(state: State, cause: Cause) -> State:
 
 
 def origins(state: State, cause: Cause) -> tuple[State, ...]:
-    """The states in which the holder of a job may still move it: the one it knows, then `held` if late news is welcome.
+    """The states in which the holder of a job may still move it: the one that it knows, then, if late news is welcome,
+    those in which no other attempt has begun.
 
     Raises:
         IllegalMove: no such move; a bug of ours.
     """
     after(state, cause)
-    return (state, State.HELD) if cause in WELCOME_LATE and state is not State.HELD else (state,)
+    return (state, *(late for late in NOT_BEGUN_ANEW if cause in WELCOME_LATE and late is not state))
