@@ -41,9 +41,12 @@ class Go:
 
 
 def dispatch(ports: Ports) -> None:
-    """Release what there is room for; again at once while there is more than one go can take."""
+    """Release what there is room for; again at once while there is more than one go can take.
+
+    Nothing while results cannot be kept: what is not begun is not paid for.
+    """
     busy = 0
-    while not ports.stopping.is_set():
+    while not ports.stopping.is_set() and not ports.outage.is_long:
         with ports.transaction() as session:
             go = _release(session, ports.process_id)
         job_ids = [claim.job_id for claim in go.released]

@@ -22,6 +22,7 @@ from shared.settings import Settings
 from shared.storage import Store
 from workers.gateway import Gateway
 from workers.near import Near
+from workers.outage import Outage
 from workers.spool import Spool
 
 NEAR_SHARE: Final = 4
@@ -80,6 +81,8 @@ class Ports:
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the process is to stop: begin nothing, finish what was paid for."""
     in_hand: InHand = field(default_factory=InHand)
+    outage: Outage = field(default_factory=Outage)
+    """Whether results can be kept."""
     random: Callable[[], float] = random.random
 
     def close(self) -> None:

@@ -72,6 +72,10 @@ class Spool:
                 path.unlink(missing_ok=True)
         return len(left)
 
+    def free_bytes(self) -> int:
+        """Room that is left on its disk."""
+        return shutil.disk_usage(self._kept).free
+
     @contextmanager
     def passing(self) -> Iterator[Path]:
         """A folder for one download, gone at the end of the block."""

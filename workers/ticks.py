@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from shared import claims
-from workers import dispatch, store, submit, sweep
+from workers import dispatch, outage, store, submit, sweep
 from workers.poll import Looks
 from workers.ports import Ports
 
@@ -29,6 +29,8 @@ POLL_S: Final = 0.25
 """What is due is looked for so often at least: a finished film should not wait for the tick on top of its interval."""
 FIRST_BEAT_S: Final = 60.0
 SWEEP_S: Final = 5.0
+OUTAGE_S: Final = 5.0
+"""How often each process looks whether results can be kept."""
 STORE_TICKS: Final = 4
 """Each stores one result at a time: a large one keeps three others from waiting for it."""
 
@@ -121,6 +123,7 @@ class Ticks:
             Tick("submit", settings.tick_s, lambda: _then_rest(submit.find, ports)),
             Tick("inputs", settings.tick_s, lambda: _then_rest(_ready_inputs, ports)),
             Tick("poll", min(settings.tick_s, POLL_S), Looks(ports).go),
+            Tick("outage", OUTAGE_S, lambda: _then_rest(outage.look, ports)),
             Tick("sweep", min(SWEEP_S, settings.dead_after_s / 4), self._sweep),
         ]
         self._stores = [

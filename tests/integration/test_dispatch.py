@@ -15,11 +15,12 @@ from sqlmodel import Session, col, func, select
 
 from shared import claims, ids
 from shared.lifecycle import Cause, State
+from shared.storage import Store
 from shared.tables import Event, Job, Lane
 from shared.tables.lanes import PRESENT_LIMIT, REGAIN_PARTS, REGAIN_S
 from tests import factories
 from tests.factories import RecordedHints
-from workers import dispatch, lanes
+from workers import dispatch, lanes, outage
 from workers.ports import Ports
 
 
@@ -439,3 +440,51 @@ def test_each_release_is_told_once(ports: Ports) -> None:
             )
         )
     assert told == Counter(job_ids)
+
+
+# While results cannot be kept.
+
+
+def without_s3(ports: Ports, woken: list[int] | None = None) -> Ports:
+    """A process that cannot reach S3, and has known it for long once `outage.look` has run."""
+    nowhere = ports.settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:1"})
+    times = iter((0.0, *(outage.LONG_S + second for second in range(100))))
+    return replace(
+        ports,
+        store=Store.from_settings(nowhere),
+        outage=outage.Outage(lambda: next(times)),
+        wake_dispatch=lambda: woken.append(1) if woken is not None else None,
+    )
+
+
+def test_nothing_new_is_paid_for_while_s3_is_away_and_all_goes_on_when_it_is_back(ports: Ports) -> None:
+    woken: list[int] = []
+    away = without_s3(ports, woken)
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        queue(session, 1, lane)
+
+    outage.look(away)
+    dispatch.dispatch(away)
+    kept_back = in_state(ports, lane)
+    outage.look(replace(away, store=ports.store))
+    dispatch.dispatch(replace(away, store=ports.store))
+
+    assert kept_back == []
+    assert woken == [1]
+    assert len(in_state(ports, lane)) == 1
+
+
+def test_nothing_new_is_paid_for_while_the_spool_has_no_room(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((0.0, outage.LONG_S, outage.LONG_S))
+    full = replace(ports, outage=outage.Outage(lambda: next(times)))
+    monkeypatch.setattr(outage, "LEAST_FREE_BYTES", 2**62)
+    with ports.transaction() as session:
+        lane = factories.lane(session).name
+        queue(session, 1, lane)
+
+    outage.look(full)
+    dispatch.dispatch(full)
+
+    assert in_state(ports, lane) == []
+    assert full.outage.trouble.startswith("the disk of the spool has ")
