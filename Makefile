@@ -11,7 +11,7 @@ export PIP_ROOT_USER_ACTION = ignore
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check fix migrate migration lock bench clean
+.PHONY: help install demo up test check fix migrate migration lock bench chaos clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -63,6 +63,9 @@ lock: $(STAMP) ## Lock the dependencies of pyproject.toml anew, with hashes
 	@cp requirements-dev.txt requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header pyproject.toml -o requirements.txt
+
+chaos: $(STAMP) ## Drills: processes killed, services away, a gateway that lies; a table that should show zeros
+	@$(PY) -m tests.chaos
 
 bench: $(STAMP) ## Figures: how fast it is on this machine
 	@$(PY) -m tests.benchmarks

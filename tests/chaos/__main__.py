@@ -1,0 +1,41 @@
+"""`make chaos`, or `python -m tests.chaos [DRILL …]`: the drills at full length, and their verdicts as a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos import judge
+from tests.chaos.drills import CATALOG, DRILLS, SETTINGS, run
+from tests.house import House
+
+
+def main() -> int:
+    """Exit code 1 if anything was lost, paid twice, unkept, unfinished, over a limit or out of order."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"which: {', '.join(DRILLS)} (default: all)")
+    parser.add_argument("--jobs", type=int, default=200, help="jobs of each drill")
+    parser.add_argument("--seconds", type=float, default=30, help="over which they are submitted")
+    asked = parser.parse_args()
+    console, table = Console(), Table(*(column.replace("_", "\n") for column in judge.columns()))
+    faults = False
+    for name in asked.names or DRILLS:
+        console.print(f"{name}: {DRILLS[name].told}")
+        with (
+            tempfile.TemporaryDirectory(prefix="darkroom-chaos-") as folder,
+            House(Path(folder), workers=2, catalog=CATALOG, **SETTINGS) as house,
+        ):
+            verdict = run(house, DRILLS[name], asked.jobs, asked.seconds)
+        table.add_row(*(str(getattr(verdict, column)) for column in judge.columns()))
+        faults = faults or bool(verdict.faults)
+    console.print(table)
+    return int(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
