@@ -13,6 +13,7 @@ This module alone writes `state`, and every move records its event in the same t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -263,6 +264,8 @@ def plain(value: Any) -> Any:
     """What the gateway said, without what PostgreSQL keeps in no text: NUL, and halves of characters."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number, and PostgreSQL keeps none
     if isinstance(value, Mapping):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

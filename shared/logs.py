@@ -46,6 +46,32 @@ def _redact_line(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Mu
     return {key: value if key.startswith("_") else _redacted(value) for key, value in line.items()}
 
 
+BROKER_CLIENTS: Final = ("celery", "kombu")
+PASSING: Final = frozenset({"OSError", "ConnectionError", "TimeoutError", "OperationalError", "RestartFreqExceeded"})
+"""What is raised while the broker or the database is away, by name: each client has such classes of its own."""
+OF_A_CHOICE: Final = "CPendingDeprecationWarning"
+"""Celery warns of a setting of ours whenever the connection is lost."""
+
+
+class _InBrief(logging.Filter):
+    """Celery and kombu try again by themselves: of something that is away one line each time is enough."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "py.warnings" and OF_A_CHOICE in record.getMessage():
+            return False
+        if record.name.partition(".")[0] in BROKER_CLIENTS:
+            record.msg, record.args = _on_one_line(record.getMessage()), ()
+            error = record.exc_info[1] if record.exc_info else None
+            if error is not None and PASSING & {kind.__name__ for kind in type(error).__mro__}:
+                record.msg += f" ({type(error).__name__}: {_on_one_line(str(error))})"
+                record.exc_info = None
+        return True
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def set_up(level: str, style: str, **bound: str) -> None:
     """Send structlog's and the standard library's lines to standard error, in one form.
 
@@ -83,6 +109,7 @@ def set_up(level: str, style: str, **bound: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_InBrief())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

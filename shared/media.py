@@ -11,6 +11,7 @@ a stream that was written without any lengths, may lack its end without notice.
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 import threading
@@ -79,7 +80,8 @@ def inspect(path: Path, limit_pixels: int, small: Path | None = None) -> Media:
 
 
 def expect(path: Path, kinds: Sequence[Kind], limit_pixels: int, small: Path | None = None) -> Media:
-    """The same, of a file that should be of one of these kinds.  As a text, any UTF-8 will do: JSON, HTML, too.
+    """The same, of a file that should be of one of these kinds.  As a text, any UTF-8 will do: HTML, too, and JSON,
+    which is told apart.
 
     Args:
         small: where its thumbnail goes, if one can be made.  A still picture is decoded once for both.
@@ -562,7 +564,28 @@ def _expect_text(path: Path) -> Media:
     with path.open("rb") as file:
         if not file.read(1):
             raise WrongMedia("an empty file")
-        return _inspect_text(file)
+        media = _inspect_text(file)
+        return replace(media, content_type="application/json", extension="json") if _is_json(file) else media
+
+
+PARSED_BYTES: Final = 4 * 2**20
+"""Longest JSON that is read to see whether it is some: its values take ten times as much memory."""
+
+
+def _is_json(file: BinaryIO) -> bool:
+    """Whether a whole text is a JSON object or array; of a long one only the beginning and the end are looked at."""
+    size_bytes = file.seek(0, os.SEEK_END)
+    head = _read(file, 0, HEAD_BYTES)
+    if sniff(head) != "JSON":
+        return False
+    if size_bytes > PARSED_BYTES:
+        end = _read(file, size_bytes - HEAD_BYTES, HEAD_BYTES).rstrip()
+        return end.endswith(b"}" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else b"]")
+    try:
+        json.loads(_read(file, 0, size_bytes))  # begins as an object or an array does, so it is one or none
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 @contextmanager

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     """The gateway, without `/v1`."""
     gateway_api_key: SecretStr | None = None
     """The gateway's key. Without one, `darkroom up` starts the sandbox gateway and uses that."""
+    gateway_access_token: SecretStr | None = None
+    """The access token of the gateway's console, which opens the whole account. Only the user's balance needs it."""
+    gateway_user_id: int | None = Field(None, ge=1)
+    """The number of the user whose access token that is. Empty with an empty token: no balance of a user is shown."""
 
     database_url: str = ""
     """PostgreSQL 15 or newer, as `postgresql://user:password@host:5432/name`. Empty: the embedded one."""
@@ -111,10 +115,15 @@ class Settings(BaseSettings):
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
-    @field_validator("gateway_api_key", "admin_key")
+    @field_validator("gateway_api_key", "gateway_access_token", "admin_key")
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None
+
+    @field_validator("gateway_user_id", mode="before")
+    @classmethod
+    def _empty_is_nobody(cls, value: object) -> object:
+        return None if value == "" else value
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -122,6 +131,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"DARKROOM_DEAD_AFTER_S ({self.dead_after_s:g}) must be at least three times"
                 f" DARKROOM_HEARTBEAT_S ({self.heartbeat_s:g}), or a busy process counts as dead"
+            )
+        if (self.gateway_access_token is None) is not (self.gateway_user_id is None):
+            raise ValueError(
+                "DARKROOM_GATEWAY_ACCESS_TOKEN and DARKROOM_GATEWAY_USER_ID go together: the gateway asks for both"
             )
         return self
 

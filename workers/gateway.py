@@ -11,12 +11,14 @@ reset *after* the request had gone to `ConnectTimeout`, and money hangs on the d
 from __future__ import annotations
 
 import asyncio
+import re
+import tempfile
 import threading
 import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -36,11 +38,15 @@ log = structlog.get_logger(__name__)
 
 CONNECT_S: Final = 10.0
 WRITE_S: Final = 60.0
+LARGE_BYTES: Final = 2**20
+"""An answer that is larger waits on the disk: fifty pictures of 30 MB may come at once."""
 REPLY_LIMIT_BYTES: Final = 256 * 2**20
 """The largest answer that is read: a 4K PNG in base64 is 30 MB, and there may be several."""
 DOWNLOAD_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=60)
 DOWNLOAD_TRIES: Final = 4
-"""The gateway cuts `/content` after 60 s in most builds (video 6.6): go on from there, or begin again."""
+"""So many tries in a row may bring a download no further."""
+DOWNLOAD_PARTS: Final = 20
+"""So many requests one download takes at most: most builds cut `/content` after 60 s (video 6.6)."""
 
 SURELY_NOT_SENT: Final = (
     aiohttp.ClientConnectorError,  # no name, refused, no route, TLS
@@ -67,11 +73,34 @@ class TooLarge(Exception):
     """An answer over the limit; nobody knows what the rest would have said."""
 
 
+class Large:
+    """A large answer, on the disk until somebody has the memory to read it."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], file: BinaryIO) -> None:
+        self.status = status
+        self._headers = headers
+        self._file = file
+
+    def whole(self) -> Response:
+        """All of it; once, since the file is gone then."""
+        with self._file:
+            self._file.seek(0)
+            return Response(self.status, self._headers, self._file.read())
+
+
+Answer = Reply | Large
+
+
 class Gateway:
     """Start it with the process, stop it after the last call."""
 
-    def __init__(self, base_url: str, key: str, figures: Figures) -> None:
+    def __init__(self, base_url: str, key: str, figures: Figures, folder: Path | None = None) -> None:
+        """
+        Args:
+            folder: where large answers wait, in files without a name; None: where the system keeps such.
+        """
         self._base_url = base_url
+        self._folder = folder
         self._headers = {"Authorization": f"Bearer {key}", "User-Agent": "darkroom"}
         self._figures = figures
         self._loop = uvloop.new_event_loop()
@@ -99,13 +128,13 @@ class Gateway:
     def _call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def start(self, request: Request) -> Future[Reply]:
-        """Begin a paid call; its reply comes by the future, which raises nothing."""
+    def start(self, request: Request) -> Future[Answer]:
+        """Begin a paid call; its answer comes by the future, which raises nothing."""
         return self._call(self._exchange(self._paid, request, CONNECT_S + WRITE_S + 2 * request.timeout_s))
 
     def look(self, request: Request) -> Future[Reply]:
         """Begin a call that costs nothing; it is over after `request.timeout_s`, come what may."""
-        return self._call(self._exchange(self._looks, request, request.timeout_s))
+        return self._call(self._look(request))
 
     def is_own(self, url: str) -> bool:
         """Whether an address is at the gateway's own scheme, host and port, so that the key may go there."""
@@ -133,7 +162,11 @@ class Gateway:
             to.unlink(missing_ok=True)
             raise
 
-    async def _exchange(self, client: httpx.AsyncClient, request: Request, limit_s: float) -> Reply:
+    async def _look(self, request: Request) -> Reply:
+        answer = await self._exchange(self._looks, request, request.timeout_s)
+        return answer.whole() if isinstance(answer, Large) else answer
+
+    async def _exchange(self, client: httpx.AsyncClient, request: Request, limit_s: float) -> Answer:
         began = time.monotonic()
         try:
             reply = await self._reply(client, request, limit_s)
@@ -143,11 +176,11 @@ class Gateway:
         self._figures.add(request.name or request.path, _ended(reply), time.monotonic() - began)
         return reply
 
-    async def _reply(self, client: httpx.AsyncClient, request: Request, limit_s: float) -> Reply:
+    async def _reply(self, client: httpx.AsyncClient, request: Request, limit_s: float) -> Answer:
         try:
             async with asyncio.timeout(limit_s):
                 built = await self._build(client, request)
-                return await _read(await client.send(built, stream=True))
+                return await _read(await client.send(built, stream=True), self._folder)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TooLarge) as error:
             return what_it_proves(error)
 
@@ -162,7 +195,7 @@ class Gateway:
         built = client.build_request(
             request.method,
             self._base_url + request.path,
-            headers=self._headers,
+            headers={**request.headers, **self._headers},
             json=request.json,
             data=fields,
             files=files or None,
@@ -173,46 +206,120 @@ class Gateway:
 
     async def _download(self, path: str, to: Path, limit_bytes: int, timeout_s: float) -> Fetched:
         shown = path.partition("?")[0]  # the query may be a signature
-        trouble = "nothing came"
         with to.open("wb") as file:
+            body = _Body(file, limit_bytes)
             try:
                 async with asyncio.timeout(timeout_s):
-                    for _ in range(DOWNLOAD_TRIES):
-                        try:
-                            return await self._download_once(path, shown, file, limit_bytes)
-                        except (aiohttp.ClientError, ConnectionError, TimeoutError, _Cut) as error:
-                            trouble = classify.clean(str(error)) or type(error).__name__
+                    trouble = await self._download_parts(path, shown, body)
             except TimeoutError:
                 trouble = f"not whole after {timeout_s:g} s"
+            file.flush()
+            if body.has_ended:
+                return body.fetched
         raise FetchFailed(f"{shown}: {trouble}")
 
-    async def _download_once(self, path: str, shown: str, file: BinaryIO, limit_bytes: int) -> Fetched:
-        """Straight from aiohttp: httpx would spell a signed address its own way."""
-        have = file.tell()
-        # Without an encoding, lengths and ranges mean the file itself.
-        headers = {**self._headers, "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    async def _download_parts(self, path: str, shown: str, body: _Body) -> str:
+        """Ask for more until it is whole, or comes no further; returns what was wrong last."""
+        trouble, furthest, fruitless = "nothing came", 0, 0
+        for _ in range(DOWNLOAD_PARTS):
+            try:
+                if await self._download_part(path, shown, body):
+                    break
+            except (aiohttp.ClientError, ConnectionError, TimeoutError, _Cut) as error:
+                trouble = classify.clean(str(error)) or type(error).__name__
+            fruitless = 1 if body.size_bytes > furthest else fruitless + 1
+            furthest = max(furthest, body.size_bytes)
+            if fruitless >= DOWNLOAD_TRIES:
+                break
+        return trouble
+
+    async def _download_part(self, path: str, shown: str, body: _Body) -> bool:
+        """Fetch it, or the rest of it; whether nothing more is to come.
+
+        Straight from aiohttp: httpx would spell a signed address its own way.
+        """
+        headers = {**self._headers, **body.headers()}
         async with self._kept.get(
             URL(self._base_url + path, encoded=True), headers=headers, timeout=DOWNLOAD_TIMEOUT, allow_redirects=False
         ) as response:
+            if body.has_ended and not body.continues(response):
+                return True  # it had no length, and there is no more of it
             if response.status in REDIRECTS and "location" in response.headers:
                 raise Moved(response.headers["location"])
-            goes_on = response.headers.get("content-range", "").startswith(f"bytes {have}-")
-            if have and (response.status == 200 or (response.status == 206 and not goes_on)):
-                file.seek(0)
-                file.truncate()
-                if response.status == 206:
-                    raise _Cut("another part came than was asked for")
-            elif response.status != (206 if have else 200):
-                raise FetchFailed(f"{shown} answered {response.status}", response.status)
-            ends_at = None if response.content_length is None else file.tell() + response.content_length
-            async for chunk in response.content.iter_chunked(2**18):
-                if file.tell() + len(chunk) > limit_bytes:
-                    raise FetchFailed(f"{shown} is larger than {limit_bytes} bytes", too_large=True)
-                file.write(chunk)
-            if ends_at is not None and file.tell() != ends_at:
-                raise _Cut(f"{file.tell()} of {ends_at} bytes came")
-            file.flush()
-            return Fetched(file.tell(), response.content_type or None, response.headers.get("etag"))
+            return await body.take(shown, response)
+
+
+class _Body:
+    """What has come of one download, over all its parts."""
+
+    def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
+        self._file = file
+        self._limit_bytes = limit_bytes
+        self._total_bytes: int | None = None
+        self._content_type: str | None = None
+        self._etag: str | None = None
+        self.has_ended = False
+        """It came to an end that was no break; without a length that may be one all the same (video 6.6)."""
+
+    @property
+    def size_bytes(self) -> int:
+        return self._file.tell()
+
+    @property
+    def fetched(self) -> Fetched:
+        return Fetched(self.size_bytes, self._content_type, self._etag)
+
+    def headers(self) -> dict[str, str]:
+        """Without an encoding, lengths and ranges mean the file itself."""
+        headers = {"Accept-Encoding": "identity"}
+        if self.size_bytes:
+            headers["Range"] = f"bytes={self.size_bytes}-"
+        if self.size_bytes and self._etag and not self._etag.startswith("W/"):
+            headers["If-Range"] = self._etag
+        return headers
+
+    def continues(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether this is the rest of what is there."""
+        said = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("content-range", ""))
+        if response.status != 206 or said is None or int(said[1]) != self.size_bytes:
+            return False
+        return self._total_bytes is None or said[2] in (str(self._total_bytes), "*")
+
+    async def take(self, shown: str, response: aiohttp.ClientResponse) -> bool:
+        """Write the answer, or the rest of it; whether it is surely whole.
+
+        Raises:
+            FetchFailed: it is no body, or too large.
+            _Cut: it broke off, or is of another body.
+        """
+        if response.status in (206, 416) and not self.continues(response):
+            self._restart()
+            raise _Cut("another part came than was asked for")
+        if response.status not in (200, 206):
+            raise FetchFailed(f"{shown} answered {response.status}", response.status)
+        if response.status == 200:
+            self._restart()
+            self._total_bytes = response.content_length
+            self._content_type = response.content_type or None
+            self._etag = response.headers.get("etag")
+        elif self._total_bytes is None:
+            total = response.headers["content-range"].rpartition("/")[2]
+            self._total_bytes = int(total) if total.isdecimal() else None
+        self.has_ended = False
+        async for chunk in response.content.iter_chunked(2**18):
+            if self.size_bytes + len(chunk) > self._limit_bytes:
+                raise FetchFailed(f"{shown} is larger than {self._limit_bytes} bytes", too_large=True)
+            self._file.write(chunk)
+        if self._total_bytes is not None and self.size_bytes != self._total_bytes:
+            raise _Cut(f"{self.size_bytes} of {self._total_bytes} bytes came")
+        self.has_ended = True
+        return self._total_bytes is not None or self.size_bytes == 0
+
+    def _restart(self) -> None:
+        self._total_bytes = None
+        if self.size_bytes:
+            self._file.seek(0)
+            self._file.truncate()
 
 
 async def _connect(force_close: bool) -> aiohttp.ClientSession:
@@ -226,20 +333,23 @@ class _Cut(Exception):
     """A body that ended before its announced length."""
 
 
-async def _read(response: httpx.Response) -> Response:
+async def _read(response: httpx.Response, folder: Path | None) -> Response | Large:
     """The whole answer; what is longer than any contract allows is not read to the end."""
-    parts, size = [], 0
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    place = None if folder is None else str(folder)
+    file = tempfile.SpooledTemporaryFile(LARGE_BYTES, dir=place)  # noqa: SIM115 - `Large.whole` closes it
     try:
         async for chunk in response.aiter_bytes():
-            parts.append(chunk)
-            size += len(chunk)
-            if size > REPLY_LIMIT_BYTES:
+            file.write(chunk)
+            if file.tell() > REPLY_LIMIT_BYTES:
                 raise TooLarge(f"the answer is larger than {REPLY_LIMIT_BYTES} bytes")
+    except BaseException:
+        file.close()
+        raise
     finally:
         await response.aclose()
-    return Response(
-        response.status_code, {name.lower(): value for name, value in response.headers.items()}, b"".join(parts)
-    )
+    answer = Large(response.status_code, headers, cast(BinaryIO, file))
+    return answer if file.tell() > LARGE_BYTES else answer.whole()
 
 
 def what_it_proves(error: BaseException) -> NotSent | Ambiguous:
@@ -251,13 +361,13 @@ def what_it_proves(error: BaseException) -> NotSent | Ambiguous:
     return Ambiguous(reason)
 
 
-def _ended(reply: Reply) -> str:
+def _ended(reply: Answer) -> str:
     """How figures call it."""
     if isinstance(reply, NotSent):
         return "unavailable"
     if isinstance(reply, Ambiguous):
         return "unknown_outcome"
-    if reply.status < 300:
+    if reply.status < 300 or isinstance(reply, Large):
         return "ok"  # an error inside is the adapter's to find; reading 30 MB twice for a figure is too dear
     refusal = classify.refusal(reply)
     return "ok" if refusal is None else refusal.error.error_class.value

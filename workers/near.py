@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import structlog
-
-log = structlog.get_logger(__name__)
+from workers import trouble
 
 
 class Near:
@@ -40,8 +38,8 @@ class Near:
     def _do(self, work: Callable[[str], object], job_id: str) -> None:
         try:
             work(job_id)
-        except Exception:
-            log.error("near.failed", job_id=job_id, exc_info=True)  # the row is found again: by a tick or the sweep
+        except Exception as error:
+            trouble.tell("near.failed", error, job_id=job_id)  # the row is found again: by a tick or the sweep
         finally:
             with self._lock:
                 self._free += 1

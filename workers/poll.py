@@ -124,8 +124,9 @@ def _batches(group: Sequence[Claim], most: int) -> Iterator[tuple[Claim, ...]]:
 
 def _request(looking: Looking, some: tuple[Claim, ...], timeout_s: float) -> Request:
     task_ids = [claim.upstream_task_id or "" for claim in some]
-    built = looking.build_many(task_ids) if looking.build_many is not None else looking.build(task_ids[0])
-    return replace(built, timeout_s=timeout_s)
+    if looking.build_many is not None:
+        return replace(looking.build_many(task_ids), timeout_s=timeout_s)
+    return replace(looking.ask(task_ids[0], some[0].misses), timeout_s=timeout_s)
 
 
 def _looks(question: Question, reply: Reply) -> Iterator[tuple[Claim, Look]]:

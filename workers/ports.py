@@ -99,6 +99,7 @@ def build(settings: Settings, wake_dispatch: Callable[[], None]) -> Ports:
     engine = db.engine(settings.database_url, settings.database_pool, "darkroom-worker")
     pulse_engine = db.engine(settings.database_url, 1, "darkroom-worker-pulse")
     figures = Figures()
+    spool = Spool(settings.spool_dir)
     key = settings.gateway_api_key
     return Ports(
         settings=settings,
@@ -108,10 +109,10 @@ def build(settings: Settings, wake_dispatch: Callable[[], None]) -> Ports:
         pulse_engine=pulse_engine,
         transaction=db.transactions(engine),
         pulse=db.transactions(pulse_engine),
-        gateway=Gateway(settings.gateway_base_url, key.get_secret_value() if key else "", figures),
+        gateway=Gateway(settings.gateway_base_url, key.get_secret_value() if key else "", figures, spool.folder),
         store=Store.from_settings(settings),
         outbound=Outbound.from_settings(settings),
-        spool=Spool(settings.spool_dir),
+        spool=spool,
         near=Near(settings.worker_threads // NEAR_SHARE),
         hints=Hints(settings.broker_url),
         catalog=Catalog.load(settings.catalog),

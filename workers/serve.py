@@ -7,6 +7,9 @@ import logging
 import os
 import sys
 import traceback
+import warnings
+
+from celery.exceptions import SecurityWarning
 
 from shared.hints import Task
 
@@ -22,10 +25,12 @@ def main() -> None:
 
     from workers.app import app, settings  # after the arguments, so that --help needs no settings
 
+    warnings.simplefilter("ignore", SecurityWarning)  # root may: we take JSON alone, and run nothing that is in it
     code: int | str | None = 70
     try:
         app.worker_main(
             [
+                "--quiet",  # else it begins its log with a drawing
                 "worker",
                 "--pool=threads",
                 f"--concurrency={settings.worker_threads}",

@@ -24,6 +24,8 @@ class Spool:
         self._passing = folder / "passing"
         for part in (self._kept, self._passing):
             part.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = self._passing
+        """For files without a name, which are gone with whoever opened them."""
         self.name = _name_of(folder)
         """Whose it is: stays with the folder, while the name of a container's host does not."""
 

@@ -1,7 +1,8 @@
 """From a result at the gateway to artifacts in S3: fetch, check, measure, upload, and only then `succeeded`.
 
 Each output goes through a file of the spool: so its length, kind and wholeness are known *before* anything of it
-is in S3, a broken download goes on where it broke, and memory stays flat whatever its size.
+is in S3, a broken download goes on where it broke, and memory stays flat whatever its size.  An output that is at
+none of its places any more may be at others, which its task is asked for (`renewal.py`).
 Object keys and rows follow from job, attempt and index, so storing twice is storing once.
 """
 
@@ -32,6 +33,7 @@ from shared.tables import Artifact, JobResult
 from workers.gateway import Moved
 from workers.patience import passes, patiently
 from workers.ports import Ports
+from workers.renewal import Renewal
 
 log = structlog.get_logger(__name__)
 
@@ -158,12 +160,19 @@ def _keep_all(claim: Claim, ports: Ports) -> list[Kept]:
         outputs = list(row.outputs or []) if row is not None and row.attempt == claim.attempt else None
     if outputs is None or (not outputs and ports.catalog.operations[claim.operation].gives != "text"):
         raise Missing("nothing says where the result is")
-    return [_keep(claim, index, output, ports) for index, output in enumerate(outputs)]
+    renewal = Renewal(claim, outputs, ports)
+    return [_keep(claim, index, output, renewal, ports) for index, output in enumerate(outputs)]
 
 
-def _keep(claim: Claim, index: int, output: dict[str, Any], ports: Ports) -> Kept:
+def _keep(claim: Claim, index: int, output: dict[str, Any], renewal: Renewal, ports: Ports) -> Kept:
     with ports.spool.passing() as folder:
-        path, facts = _bring(claim, output["kind"], output["sources"], folder, ports)
+        try:
+            path, facts = _bring(claim, output["kind"], output["sources"], folder, ports)
+        except (FetchFailed, WrongMedia, UnsafeAddress, Missing) as error:
+            sources = [] if isinstance(error, FetchFailed) and error.too_large else renewal.sources(index)
+            if not sources:
+                raise
+            path, facts = _bring(claim, output["kind"], sources, folder, ports)
         key = storage.artifact_key(claim.project_id, claim.job_id, claim.attempt, index, facts.extension)
         names = {"job": claim.job_id, "model": claim.model, "attempt": str(claim.attempt), "index": str(index)}
         stored = ports.store.put_file(key, path, facts.content_type, names)

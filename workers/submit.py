@@ -7,9 +7,12 @@ gateway answered.
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -23,11 +26,22 @@ from shared.errors import InputRefused
 from shared.gateway import reading
 from shared.gateway.adapters.table import BY_OPERATION
 from shared.gateway.call import Call, Media
-from shared.gateway.outcome import Accepted, Continued, ErrorClass, GatewayError, Outcome, Output, Produced, Refused
+from shared.gateway.outcome import (
+    Accepted,
+    Continued,
+    ErrorClass,
+    GatewayError,
+    Outcome,
+    Output,
+    Produced,
+    Refused,
+    Source,
+)
 from shared.gateway.request import Reply, Request
 from shared.lifecycle import Cause, State
 from shared.tables import JobRequest
 from workers import inputs, lanes, store
+from workers.gateway import Answer, Large
 from workers.patience import passes, patiently
 from workers.ports import Ports
 
@@ -39,6 +53,14 @@ INPUT_WAITS_MOST: Final = 6
 
 REQUESTS_MOST: Final = 3
 """So many requests one paid call may take."""
+
+RESULT_MOST_BYTES: Final = 64 * 1024
+"""A longer `result` is no column of a row: it goes to S3."""
+SUMMARY_FIELD_BYTES: Final = 1024
+"""Of such a result the row keeps the fields that are no longer than this."""
+
+LARGE: Final = threading.BoundedSemaphore(4)
+"""So many large answers are in memory at once, read and decoded; the others wait on the disk."""
 
 FRESH_S: Final = 5.0
 """A claim older than this is given back instead of sent: well under the age at which a process counts as dead."""
@@ -63,7 +85,7 @@ class UnderWay:
 
     claim: Claim
     call: Call
-    reply: Future[Reply]
+    answer: Future[Answer]
 
 
 def submit(job_ids: Sequence[str], ports: Ports) -> None:
@@ -98,7 +120,7 @@ def _submit_one(job_id: str, ports: Ports) -> None:
         try:
             under_way = _begin(job_id, ports)
             if under_way is not None:
-                finish(under_way.claim, under_way.call, under_way.reply.result(), ports)
+                finish(under_way.claim, under_way.call, under_way.answer.result(), ports)
         except Exception:
             log.error("submit.failed", job_id=job_id, exc_info=True)
 
@@ -210,12 +232,21 @@ def _untake(job_id: str, ports: Ports) -> None:
             claims.move(session, claim, Cause.NOT_SENT, due_in_s=0)
 
 
-def finish(claim: Claim, call: Call, reply: Reply, ports: Ports) -> None:
-    """Read the reply and write down what follows.  Nothing that goes wrong here may leave the row as it is."""
+def finish(claim: Claim, call: Call, answer: Answer, ports: Ports) -> None:
+    """Read the answer, write down what follows, and store what came.  A large one is read when its turn comes."""
+    with LARGE if isinstance(answer, Large) else nullcontext():
+        storing = _written_down(claim, call, answer, ports)
+    ports.wake_dispatch()
+    if storing is not None:
+        store.store_claimed(storing, ports)
+
+
+def _written_down(claim: Claim, call: Call, answer: Answer, ports: Ports) -> Claim | None:
+    """Nothing that goes wrong here may leave the row as it is.  Returns the job if it is to be stored now."""
     outcome: Outcome | None = None
     try:
-        outcome = _outcome(reply, claim, call, ports)
-        storing = patiently(lambda: _record(claim, outcome, ports))
+        outcome = _outcome(answer.whole() if isinstance(answer, Large) else answer, claim, call, ports)
+        return patiently(lambda: _record(claim, outcome, ports))
     except Exception as error:
         log.error("submit.unrecorded", job_id=claim.job_id, attempt=claim.attempt, exc_info=True)
         told = f"the answer could not be kept: {type(error).__name__}"
@@ -224,26 +255,30 @@ def finish(claim: Claim, call: Call, reply: Reply, ports: Ports) -> None:
             # This much is known: it is paid for.  Only a person may pay again.
             claim = replace(claim, on_unknown=policy.OnUnknown.HOLD)
         patiently(lambda: refuse(claim, lost, ports))
-        storing = None
-    ports.wake_dispatch()
-    if storing is not None:
-        store.store_claimed(storing, ports)
+        return None
 
 
 def _outcome(reply: Reply, claim: Claim, call: Call, ports: Ports) -> Outcome:
     """What came of the call; where the answer asks for another request, that one is sent, too."""
-    adapter = BY_OPERATION[claim.operation]
-    outcome = reading.outcome_of(reply, lambda response: adapter.read(response, call))
+    outcome = reading.outcome_of(reply, lambda response: BY_OPERATION[claim.operation].read(response, call))
     charged = False
     for _ in range(REQUESTS_MOST - 1):
         if not isinstance(outcome, Continued):
             break
         charged = charged or outcome.charged
-        reply = ports.gateway.start(replace(outcome.request, name=claim.operation)).result()
-        outcome = reading.outcome_of(reply, lambda response: adapter.read(response, call))
-    if isinstance(outcome, Refused) and charged:
-        return Refused(replace(outcome.error, charged=True))
-    return outcome
+        answer = ports.gateway.start(replace(outcome.request, name=claim.operation)).result()
+        outcome = _read_next(answer.whole() if isinstance(answer, Large) else answer, outcome, claim, call)
+    if not isinstance(outcome, Refused):
+        return outcome
+    operation = ports.catalog.operations[claim.operation]
+    if operation.is_free and outcome.error.error_class is ErrorClass.UNKNOWN_OUTCOME:
+        return Refused(replace(outcome.error, error_class=ErrorClass.UNAVAILABLE, charged=False))
+    return Refused(replace(outcome.error, charged=outcome.error.charged or charged))
+
+
+def _read_next(reply: Reply, before: Continued, claim: Claim, call: Call) -> Outcome:
+    read = before.read or (lambda response: BY_OPERATION[claim.operation].read(response, call))
+    return reading.outcome_of(reply, read)
 
 
 def _record(claim: Claim, outcome: Outcome, ports: Ports) -> Claim | None:
@@ -278,6 +313,7 @@ def record_produced(claim: Claim, produced: Produced, ports: Ports, *, is_ours: 
     Args:
         is_ours: this process stores them itself, at once; else whoever is hinted or looks first does.
     """
+    produced = with_long_result_apart(produced)
     outputs, is_spooled = keep_outputs(claim, produced.outputs, ports)
     with ports.transaction() as session:
         moved = claims.move(
@@ -295,6 +331,28 @@ def record_produced(claim: Claim, produced: Produced, ports: Ports, *, is_ours: 
         claims.keep_result(session, claim, outputs=outputs, result=produced.result)
     storing = replace(claim, state=State.STORING, store_tries=0, waits=0, by=ports.process_id, holder=ports.process_id)
     return storing if is_ours else None
+
+
+def with_long_result_apart(produced: Produced) -> Produced:
+    """The same; a result that is too long for a row is its last output, as JSON, and `artifact_index` says which.
+
+    What is left of it in `result` are its short fields, so that a look at the row tells what it is.
+    """
+    whole = claims.plain(produced.result)
+    content = _as_json(whole)
+    if len(content) <= RESULT_MOST_BYTES:
+        return produced
+    short = {name: value for name, value in whole.items() if len(_as_json(value)) <= SUMMARY_FIELD_BYTES}
+    output = Output("text", (Source(content=content),))
+    return replace(
+        produced,
+        outputs=(*produced.outputs, output),
+        result={**short, "artifact_index": len(produced.outputs)},
+    )
+
+
+def _as_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def keep_outputs(claim: Claim, outputs: Sequence[Output], ports: Ports) -> tuple[list[dict[str, Any]], bool]:

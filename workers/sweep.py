@@ -15,13 +15,13 @@ from sqlalchemy import text
 from shared import claims
 from shared.claims import Claim
 from shared.gateway.outcome import ErrorClass, GatewayError
-from workers import submit
+from workers import submit, trouble
 from workers.patience import passes
 from workers.ports import Ports
 
 log = structlog.get_logger(__name__)
 
-CALL_MOST_S: Final = 2700.0
+CALL_MOST_S: Final = 4500.0
 """No paid call takes this long, with all its time-outs: its process lives and has lost it."""
 
 SPOOL_S: Final = 3600.0
@@ -48,7 +48,7 @@ def sweep(ports: Ports, *, may_judge: bool = True) -> None:
         try:
             chore(ports)
         except Exception as error:
-            log.error("sweep.failed", chore=chore.__name__, error=type(error).__name__, exc_info=True)
+            trouble.tell("sweep.failed", error, chore=chore.__name__)
 
 
 def _take_back_calls(ports: Ports) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from shared import claims
-from workers import dispatch, outage, store, submit, sweep
+from workers import account, dispatch, outage, store, submit, sweep, trouble
 from workers.poll import Looks
 from workers.ports import Ports
 
@@ -31,6 +31,10 @@ FIRST_BEAT_S: Final = 60.0
 SWEEP_S: Final = 5.0
 OUTAGE_S: Final = 5.0
 """How often each process looks whether results can be kept."""
+ACCOUNT_S: Final = 10.0
+"""How often each process looks whether a look at the gateway's account is due."""
+TOLD_EVERY_S: Final = 30.0
+"""How often a tick says that an outage goes on."""
 STORE_TICKS: Final = 4
 """Each stores one result at a time: a large one keeps three others from waiting for it."""
 
@@ -51,6 +55,8 @@ class Tick:
         self.last_alive = time.monotonic()
         self.steady_since: float | None = None
         """Since when it has not failed once; None: it failed the last time."""
+        self._told_at: float | None = None
+        """When the log was last told of the outage that goes on; None: there is none."""
         self._every_s = every_s
         self._work = work
         self._woken = threading.Event()
@@ -102,11 +108,23 @@ class Tick:
         except Exception as error:
             # The database is away, or a bug: either way the next tick is another try.
             self.steady_since = None
-            log.error("tick.failed", tick=self.name, error=type(error).__name__, exc_info=True)
+            self._tell(error)
             return False
         if self.steady_since is None:
             self.steady_since = time.monotonic()
+        if self._told_at is not None:
+            self._told_at = None
+            log.info("tick.works", tick=self.name, told="the outage is over for this tick")
         return there_is_more
+
+    def _tell(self, error: Exception) -> None:
+        """A surprise each time; of an outage, that it begins, and now and then that it goes on."""
+        now = time.monotonic()
+        if not trouble.is_outage(error):
+            trouble.tell("tick.failed", error, tick=self.name)
+        elif self._told_at is None or now - self._told_at >= TOLD_EVERY_S:
+            self._told_at = now
+            trouble.tell("tick.failed", error, tick=self.name)
 
 
 class Ticks:
@@ -124,6 +142,7 @@ class Ticks:
             Tick("inputs", settings.tick_s, lambda: _then_rest(_ready_inputs, ports)),
             Tick("poll", min(settings.tick_s, POLL_S), Looks(ports).go),
             Tick("outage", OUTAGE_S, lambda: _then_rest(outage.look, ports)),
+            Tick("account", ACCOUNT_S, lambda: account.refresh(ports)),
             Tick("sweep", min(SWEEP_S, settings.dead_after_s / 4), self._sweep),
         ]
         self._stores = [

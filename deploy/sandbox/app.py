@@ -14,7 +14,20 @@ from deploy.sandbox import door, parts, responses
 from deploy.sandbox.door import Door
 from deploy.sandbox.parts import Options
 from deploy.sandbox.replies import Refused, Reply, openai_error
-from deploy.sandbox.routes import account, chat, control, files, gemini, images, midjourney, videos
+from deploy.sandbox.routes import (
+    account,
+    audio,
+    chat,
+    claude,
+    control,
+    files,
+    gemini,
+    images,
+    midjourney,
+    vectors,
+    videos,
+)
+from deploy.sandbox.routes.responses import router as responses_router
 
 
 def create_app(options: Options) -> ASGIApp:
@@ -27,8 +40,9 @@ def create_app(options: Options) -> ASGIApp:
 
     app = FastAPI(title="Darkroom sandbox gateway", lifespan=life, redirect_slashes=False)
     app.state.parts = house
-    for routes in (account, chat, control, files, gemini, images, midjourney, videos):
+    for routes in (account, audio, chat, claude, control, files, gemini, images, midjourney, vectors, videos):
         app.include_router(routes.router)
+    app.include_router(responses_router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(RequestValidationError, _not_understood)

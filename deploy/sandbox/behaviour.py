@@ -45,6 +45,61 @@ ImageVariant = Literal[
     "raw",
     "sse",
 ]
+ChatImageVariant = Literal[
+    "url",
+    "data_uri",
+    "progress",
+    "bare_url",
+    "link",
+    "img_tag",
+    "parts",
+    "parts_source",
+    "message_images",
+    "media",
+    "images_body",
+    "thoughts",
+    "drafts",
+    "whole_message",
+    "raw",
+    "no_media",
+    "refusal",
+    "content_filter",
+    "failed",
+    "failed_moderation",
+    "empty",
+    "prompt_blocked",
+    "empty_response",
+    "receipt",
+    "error200",
+    "html200",
+    "error_event",
+    "error_ping",
+    "unfinished",
+]
+GeminiImageVariant = Literal[
+    "inline",
+    "inline_snake",
+    "data_uri",
+    "url",
+    "bare_url",
+    "file",
+    "drafts",
+    "thoughts",
+    "raw",
+    "no_media",
+    "image_safety",
+    "prohibited",
+    "no_image",
+    "image_other",
+    "max_tokens",
+    "blocked",
+    "empty",
+    "receipt",
+    "error200",
+    "html200",
+    "error_event",
+    "unfinished",
+]
 VideoVariant = Literal[
     "content",
     "video_url",
@@ -59,6 +114,72 @@ VideoVariant = Literal[
     "native",
     "data_uri",
     "content_json",
+    "live",
+    "sibling",
+]
+ChatFilmVariant = Literal[
+    "log",
+    "english",
+    "link",
+    "bare_url",
+    "video_tag",
+    "html_link",
+    "no_extension",
+    "data_uri",
+    "retried",
+    "no_link",
+    "failed",
+    "failed_moderation",
+    "failed_load",
+    "refusal",
+    "content_filter",
+    "empty",
+    "no_done",
+    "unfinished",
+    "broken",
+    "broken_done",
+    "error_event",
+    "error200",
+    "html200",
+]
+SoundVariant = Literal["octet_stream", "sse", "short", "empty", "error200", "html200"]
+HeardVariant = Literal["wrapped", "silence", "empty", "error200", "html200"]
+VectorVariant = Literal["backwards", "fewer", "texts", "meta", "error200", "html200"]
+TextVariant = Literal[
+    "long",
+    "length",
+    "budget_spent",
+    "refusal",
+    "content_filter",
+    "empty",
+    "thoughts",
+    "think_tag",
+    "parts",
+    "one_chunk",
+    "search",
+    "picture",
+    "failed",
+    "error_event",
+    "unfinished",
+    "error200",
+    "html200",
+]
+AccountVariant = Literal[
+    "unlimited",
+    "exhausted",
+    "expired",
+    "limited",
+    "disabled",
+    "message_null",
+    "gzip",
+    "coded",
+    "no_types",
+    "anthropic",
+    "prefixed",
+    "empty",
+    "failed",
+    "error200",
+    "html200",
 ]
 ContentFault = Literal[
     "html",
@@ -73,6 +194,7 @@ ContentFault = Literal[
     "502",
     "slow",
     "no_length",
+    "cut_short",
 ]
 
 
@@ -95,8 +217,20 @@ class Behaviour(BaseModel):
     """Close the connection without an answer, before or after the charge; or charge and send half of the answer."""
     hang: Seconds = 0
     """Charge, then say nothing for so many seconds, then answer."""
-    variant: ImageVariant | VideoVariant | None = None
-    """Shape of the answer, of pictures (default: `response_format`, else the model's habit); of films (`content`)."""
+    variant: (
+        ImageVariant
+        | ChatImageVariant
+        | GeminiImageVariant
+        | VideoVariant
+        | ChatFilmVariant
+        | SoundVariant
+        | HeardVariant
+        | VectorVariant
+        | TextVariant
+        | AccountVariant
+        | None
+    ) = None
+    """Shape of the answer: of pictures (else by `response_format`), in a chat, in Gemini's format; films, sounds …"""
     content: ContentFault | None = None
     """What the result's address serves in place of the result."""
     content_times: Count | None = None
@@ -114,7 +248,11 @@ class Behaviour(BaseModel):
     id_form: Literal["task", "video", "colon", "long", "uuid"] = "task"
     """Form of a film's id."""
     create: Literal["stock", "bare", "task_id", "wrapped", "data_string", "created"] = "stock"
-    """Shape of the answer to `POST /v1/videos`."""
+    """Shape of the answer to `POST /v1/videos` and to a remix."""
+    query: Literal["both", "videos", "generations"] = "both"
+    """Which of the two queries knows a film, `/v1/videos/{id}` or `/v1/video/generations/{id}`; the other is a 404."""
+    stale_links: Count = 0
+    """So many queries of a finished film are told an address of it that has expired (403)."""
     task: Literal["ok", "fail", "fail_bare", "fail_reason", "moderation", "cancelled"] = "ok"
     """How a task ends; failed with an error object, no reason, `fail_reason` alone, by moderation; canceled."""
     stuck: bool = False
@@ -138,7 +276,19 @@ class Behaviour(BaseModel):
     buttons: Literal["stock", "none", "nulls"] = "stock"
     """A finished Midjourney task's buttons: all, null, or with null in every other field."""
     late_image: Count = 0
-    """So many queries see SUCCESS without a picture."""
+    """So many queries see SUCCESS without a picture, a film or a text."""
+    films: Literal["objects", "thumbnails", "strings", "text", "snake", "single", "properties", "picture", "proxy"] = (
+        "objects"
+    )
+    """Where a Midjourney task has its films: lists, JSON in a text, one alone, in place of its picture, behind it."""
+    text_place: Literal["both", "final_prompt", "prompt", "prompt_en"] = "both"
+    """Where Describe and Shorten put their text: `properties.finalPrompt`, `promptEn`, both, or `prompt`."""
+    remix: bool = False
+    """V, 🔄 and pan ask back, as in Midjourney's remix mode: code 1, paid, and only its description says so."""
+    modal_id: Literal["same", "new"] = "same"
+    """A window that was filled in goes on as the same task or as a new one."""
+    seed: Literal["string", "number", "null", "4", "9"] = "string"
+    """What the query for a Midjourney picture's seed answers; a code where it cannot tell."""
     list_form: Literal["bare", "code_result", "data", "list"] = "bare"
     """Wrapper of `list-by-condition`, by the first task in the answer that says so."""
     list_row: Literal["once", "omitted", "omitted_once", "doubled"] = "once"

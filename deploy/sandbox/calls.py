@@ -69,8 +69,8 @@ async def carry(
     return responses.write(_after(call, reply), call.visit.request_id)
 
 
-async def query(request: Request, family: Family, task: Task | None = None) -> None:
-    """What rules for this route say about a query."""
+async def query(request: Request, family: Family, task: Task | None = None) -> Behaviour:
+    """What rules for this route say about a query, as far as it is answered at all."""
     house = parts.of(request)
     model, prompt = (task.model, task.prompt) if task else ("", "")
     told = house.script.query_behaviour(request.scope["route"].name, model=model, prompt=prompt)
@@ -79,6 +79,7 @@ async def query(request: Request, family: Family, task: Task | None = None) -> N
         raise Refused(responses.cut(Reply(200, "")))
     if told.fail is not None:
         raise Refused(fault(told.fail, family, told.retry_after))
+    return told
 
 
 def spoil(house: Parts, task: Task, family: Family) -> None:

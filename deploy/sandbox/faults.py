@@ -8,9 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from deploy.sandbox.replies import Reply, midjourney_error, openai_error, page, task_error, upstream_error
+from deploy.sandbox.replies import (
+    Reply,
+    midjourney_error,
+    openai_error,
+    page,
+    system_error,
+    task_error,
+    upstream_error,
+)
 
-Family = Literal["image", "video", "midjourney", "system"]
+Family = Literal["image", "video", "midjourney", "audio", "text", "system"]
 
 NO_QUOTA: Final = "预扣费额度失败, 用户剩余额度: $0.012000, 需要预扣费额度: $0.080000"
 SATURATED: Final = "当前分组上游负载已饱和，请稍后再试"
@@ -59,6 +67,9 @@ OWN_FAULTS: Final[Mapping[tuple[str, Family], Reply]] = {
         '{"error":{"message":"Your request was blocked by our moderation system.","type":"invalid_request_error",'
         '"param":null,"code":"moderation_blocked"}}',
     ),
+    ("401", "system"): system_error(401, "无效的令牌"),
+    ("403", "system"): system_error(403, "用户已被封禁"),
+    ("429", "system"): Reply(429, "", "text/plain; charset=utf-8"),
     ("400", "midjourney"): midjourney_error("prompt_is_required"),
     ("403", "midjourney"): midjourney_error("quota_not_enough"),
     ("404", "midjourney"): midjourney_error("task_no_found"),
@@ -94,4 +105,6 @@ def _shown(reply: Reply) -> str:
     if "error" in reply.body:
         error = reply.body["error"]
         return f"A `{error['type']}` `{error['code']}`"
+    if "success" in reply.body:
+        return "E4"
     return f"B `{reply.body['code']}`" if "message" in reply.body else f"C `{reply.body['code']}`"

@@ -23,7 +23,8 @@ class Family:
     names: tuple[str, ...]
     starts: tuple[str, ...]
     price_usd: Decimal
-    """For one picture, one Midjourney task, one second of film."""
+    """For one picture, one Midjourney task, one second of film; one letter spoken, one minute heard, one token of a
+    text that becomes a vector or a rank."""
     takes_s: tuple[float, float]
     owner: str
     endpoint_types: tuple[str, ...]
@@ -88,7 +89,7 @@ SORA: Final = Family(
 )
 REVERSE_SORA: Final = Family(
     "video",
-    (),
+    ("sora-2-all", "sora-2-pro-all", "sora_video2", "sora_video2-landscape", "sora_video2-15s"),
     ("sora-2-all", "sora-2-pro-all", "sora-2-vip", "sora_video2"),
     Decimal("0.02"),
     (10.0, 14.0),
@@ -98,7 +99,10 @@ REVERSE_SORA: Final = Family(
 )
 VEO: Final = Family(
     "video",
-    ("veo3", "veo3-fast", "veo3.1", "veo3.1-fast"),
+    (
+        *("veo2-fast-frames", "veo3", "veo3-fast", "veo3-pro-frames", "veo3.1", "veo3.1-fast", "veo3.1-4k"),
+        *("veo3.1-components", "veo_3_1-fast", "veo-3.1-landscape-fl", "veo-3.1-generate-preview"),
+    ),
     ("veo",),
     Decimal("0.15"),
     (8.0, 12.0),
@@ -113,7 +117,7 @@ OTHER_VIDEO: Final = Family(
 )
 MIDJOURNEY: Final = Family(
     "midjourney",
-    ("mj_imagine", "mj_variation", "mj_reroll", "mj_zoom", "mj_pan"),
+    ("mj_imagine", "mj_blend", "mj_variation", "mj_reroll", "mj_zoom", "mj_pan", "mj_modal", "mj_shorten"),
     ("mj_",),
     Decimal("0.1"),
     (4.0, 8.0),
@@ -123,6 +127,87 @@ MIDJOURNEY: Final = Family(
 UPSCALE: Final = Family(
     "midjourney", ("mj_upscale",), ("mj_upscale",), Decimal("0.05"), (2.0, 2.0), "midjourney", ("openai",)
 )
+DESCRIBE: Final = Family(
+    "midjourney", ("mj_describe",), ("mj_describe",), Decimal("0.05"), (1.0, 2.0), "midjourney", ("openai",)
+)
+SWAP_FACE: Final = Family(
+    "midjourney", ("swap_face",), ("swap_face",), Decimal("0.05"), (1.0, 3.0), "midjourney", ("openai",)
+)
+MIDJOURNEY_FILM: Final = Family(
+    "midjourney", ("mj_video",), ("mj_video",), Decimal("0.8"), (8.0, 12.0), "midjourney", ("openai",)
+)
+
+SPEECH_HD: Final = Family("audio", ("tts-1-hd",), ("tts-1-hd",), Decimal("0.00003"), (1.0, 3.0), "openai", ())
+SPEECH: Final = Family(
+    "audio",
+    ("tts-1", "gpt-4o-mini-tts"),
+    ("tts-1", "gpt-4o-mini-tts", "test-tts"),
+    Decimal("0.000015"),
+    (1.0, 3.0),
+    "openai",
+    (),
+)
+LISTENER: Final = Family(
+    "audio",
+    ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-transcribe-diarize"),
+    ("whisper", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"),
+    Decimal("0.006"),
+    (1.0, 3.0),
+    "openai",
+    (),
+)
+VECTORS: Final = Family(
+    "text",
+    ("text-embedding-3-small", "text-embedding-3-large"),
+    ("text-embedding",),
+    Decimal("0.00000002"),
+    (0.1, 0.3),
+    "openai",
+    ("embeddings",),
+)
+RANKS: Final = Family(
+    "text",
+    ("jina-reranker-v2-base-multilingual", "bge-reranker-v2-m3"),
+    ("jina-reranker", "bge-reranker"),
+    Decimal("0.00000005"),
+    (0.1, 0.3),
+    "custom",
+    ("jina-rerank",),
+)
+GPT: Final = Family(
+    "text",
+    ("gpt-4.1", "gpt-4.1-mini", "gpt-5", "gpt-5-mini"),
+    ("gpt-4.1", "gpt-5", "o3", "o4-mini", "test-text"),
+    Decimal("0.000002"),
+    (0.3, 1.0),
+    "openai",
+    ("openai", "openai-response"),
+)
+CLAUDE: Final = Family(
+    "text",
+    ("claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"),
+    ("claude-",),
+    Decimal("0.000009"),
+    (0.3, 1.0),
+    "claude",
+    ("anthropic", "openai"),
+)
+GEMINI: Final = Family(
+    "text",
+    ("gemini-2.5-flash", "gemini-2.5-pro"),
+    ("gemini-",),
+    Decimal("0.000002"),
+    (0.3, 1.0),
+    "google gemini",
+    ("gemini", "openai"),
+)
+#: What the routes that are no chat look among; the narrower names stand first.
+SPEAKING: Final = (SPEECH_HD, SPEECH)
+LISTENING: Final = (LISTENER,)
+EMBEDDING: Final = (VECTORS,)
+RANKING: Final = (RANKS,)
+#: Models that write, in whatever format.
+WRITING: Final = (GPT, CLAUDE, GEMINI)
 
 #: The first family that a name starts with owns it, so the narrower ones stand first.
 FAMILIES: Final = (
@@ -136,7 +221,15 @@ FAMILIES: Final = (
     VEO,
     OTHER_VIDEO,
     UPSCALE,
+    DESCRIBE,
+    SWAP_FACE,
+    MIDJOURNEY_FILM,
     MIDJOURNEY,
+    *SPEAKING,
+    *LISTENING,
+    *EMBEDDING,
+    *RANKING,
+    *WRITING,
 )
 
 

@@ -19,7 +19,16 @@ from deploy.sandbox.behaviour import Behaviour
 from deploy.sandbox.replies import Refused, openai_error
 
 TAG: Final = re.compile(r"\s*\[\[sandbox(?P<action>\.action)?(?P<words>(?:\s[^\]]*)?)\]\]")
-PAID_ROUTES: Final = frozenset({"images.generate", "images.edit", "videos.create", "mj.imagine", "mj.action"})
+#: Other ways to press a button than `mj.action`; the tags for buttons are for them, too.
+MJ_PRESSES: Final = ("mj.change", "mj.simple_change")
+PAID_ROUTES: Final = frozenset(
+    {
+        *("images.generate", "images.edit", "videos.create", "videos.remix", "mj.imagine", "mj.action"),
+        *("chat.completions", "gemini.generate", "gemini.stream", "responses.create", "claude.messages"),
+        *("mj.blend", "mj.describe", "mj.shorten", "mj.swap_face", "mj.video", "mj.modal", *MJ_PRESSES),
+        *("audio.speech", "audio.transcriptions", "audio.translations", "embeddings", "rerank"),
+    }
+)
 
 
 class Match(BaseModel):
@@ -75,7 +84,7 @@ class Script:
         Raises:
             Refused: a tag that nobody understands (400, naming it).
         """
-        return read(self._ruled(route, model, prompt) | tags(prompt, is_action=route == "mj.action"))
+        return read(self._ruled(route, model, prompt) | tags(prompt, is_action=route in ("mj.action", *MJ_PRESSES)))
 
     def query_behaviour(self, route: str, *, model: str = "", prompt: str = "") -> Behaviour:
         """What a query does, by the rules that name its route; tags speak of the paid call."""

@@ -90,6 +90,12 @@ async def _slow(house: Parts, result: Result, path: Path) -> Response:
     return Stream(_dripped(content, result.behaviour.content_s), result.media_type, len(content))
 
 
+async def _cut_short(house: Parts, result: Result, path: Path) -> Response:
+    """Half of it without a length, and properly ended: how a gateway that gave up may look (video 6.6)."""
+    content = _bytes(path)
+    return Stream(_once(content[: len(content) // 2]), result.media_type, None)
+
+
 async def _no_length(house: Parts, result: Result, path: Path) -> Response:
     return Stream(_once(_bytes(path)), result.media_type, None)
 
@@ -114,6 +120,7 @@ SPOILED: Final[Mapping[str, Callable[[Parts, Result, Path], Awaitable[Response]]
     "502": _status(502, "Bad Gateway"),
     "slow": _slow,
     "no_length": _no_length,
+    "cut_short": _cut_short,
 }
 
 

@@ -56,9 +56,13 @@ class Result:
         signature = quote("+/=" + base64.b64encode(digest).decode(), safe="")
         return f"X-Sandbox-Expires={int(self.made_at) + LINK_LIFE_S}&X-Sandbox-Signature={signature}"
 
-    def url(self, base: str) -> str:
-        """Where it is hosted; no key is needed, the query is."""
-        return f"{base}/files/{self.id}/result.{self.format}?{self.query}"
+    def url(self, base: str, name: str = "") -> str:
+        """Where it is hosted; no key is needed, the query is, and the name may be any."""
+        return f"{base}/files/{self.id}/{name or f'result.{self.format}'}?{self.query}"
+
+    def stale_url(self, base: str) -> str:
+        """The same, signed for a time that is over."""
+        return self.url(base).replace(f"Expires={int(self.made_at) + LINK_LIFE_S}", f"Expires={int(self.made_at)}")
 
 
 class Folder:

@@ -36,7 +36,7 @@ class Task:
     params: dict[str, Any] = field(default_factory=dict)
     """What its route wants to know again: seconds, size, state, parent, tile."""
     is_modal: bool = False
-    """Waits for a window that this sandbox does not have; never ends."""
+    """Waits for a window to be filled in; never ends by itself."""
 
     @cached_property
     def behaviour(self) -> Behaviour:

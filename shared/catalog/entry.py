@@ -27,6 +27,8 @@ class Role:
 
 
 TEXT: Final = frozenset({"chat", "response", "claude", "gemini"})
+APART: Final = frozenset({"audio"})
+"""Families in name only: a model that speaks does not listen, so each of their operations is a family of its own."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Operation:
     params: type[Params]
     gives: Kind
     prompt_required: bool = True
+    prompt_in: str | None = None
+    """The parameter that may stand in the prompt's place; one of the two is needed, and not both."""
     prompt_most: int = 32_000
     """Longest prompt, characters."""
     inputs: Mapping[str, Role] = field(default_factory=dict)
@@ -47,15 +51,17 @@ class Operation:
     """The call answers with an upstream task that is looked at later."""
     timeout_s: float = 90.0
     """Longest wait for the paid call's answer."""
+    is_free: bool = False
+    """It asks for what is there already: when nobody knows what came of the call, it may simply be made again."""
 
     @property
     def family(self) -> str:
-        """What a model must be able to do for it: `image`, `video`, `midjourney`, `audio`, `text` …
+        """What a model must be able to do for it: `image`, `video`, `midjourney`, `text`, `audio.speech` …
 
         A gateway translates between the formats of one family.
         """
         head = self.name.partition(".")[0]
-        return "text" if head in TEXT else head
+        return "text" if head in TEXT else self.name if head in APART else head
 
 
 class Frozen(BaseModel):
@@ -66,7 +72,9 @@ class Limit(Frozen):
     """What one model takes of one parameter, narrower than its operation."""
 
     minimum: int | None = None
+    """The least that it takes."""
     maximum: int | None = None
+    """The most that it takes."""
     values: tuple[int | str, ...] | None = None
     """The only ones it takes."""
 
@@ -78,6 +86,12 @@ class Price(Frozen):
     """For one call, or for each of `n` pictures."""
     per_second: Decimal = Decimal(0)
     """For each second of film that is asked for."""
+    per_minute: Decimal = Decimal(0)
+    """For each minute of sound that is listened to; known only afterwards, so such a call has no estimate."""
+    per_million_characters: Decimal = Decimal(0)
+    """For a million characters of text to be spoken."""
+    per_million_tokens: Decimal = Decimal(0)
+    """For a million tokens of text that goes in, estimated from its characters."""
 
 
 class Lane(Frozen):
@@ -119,3 +133,5 @@ class Entry(Frozen):
     defaults: Mapping[str, int | str | bool] = Field(default_factory=dict)
     """Parameters that are sent when a job does not name them."""
     price: Price = Price()
+    prices: Mapping[str, Price] = Field(default_factory=dict)
+    """By operation, where one costs otherwise."""

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
 
-from shared.catalog.entry import Entry, Frozen, Lane, Limit, Operation
+from shared.catalog import checking
+from shared.catalog.checking import escaped, nearest
+from shared.catalog.entry import Entry, Frozen, Lane, Operation
 from shared.catalog.models.table import ENTRIES, LANES
 from shared.catalog.operations.table import OPERATIONS
 from shared.catalog.params import Params
@@ -49,7 +50,8 @@ class Resolved:
     """`<credential>.<family>`."""
     params: Params
     """With the entry's defaults."""
-    estimated_cost_usd: Decimal
+    estimated_cost_usd: Decimal | None
+    """None where the price is unknown, or follows from what is known only afterwards."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,9 @@ class Catalog:
         """
         entry = self.entry(model)
         what = self._operation(model, operation, bool(inputs_by_role.get("images")))
-        # A default of the model may mean nothing to another operation that was named.
-        defaults = {name: value for name, value in entry.defaults.items() if name in what.params.model_fields}
-        checked, problems = _checked_params(what, {**defaults, **params})
-        problems += _prompt_problems(what, prompt)
+        checked, problems = checking.checked(what, entry, model, params)
+        problems += _prompt_problems(what, prompt, params)
         problems += _input_problems(what, entry, model, inputs_by_role)
-        if checked is not None:
-            problems += _limit_problems(entry, model, checked)
         if problems or checked is None:
             raise InvalidRequest(_summary(problems), tuple(problems))
         return Resolved(
@@ -125,13 +123,13 @@ class Catalog:
             entry=entry,
             lane=f"{CREDENTIAL}.{entry.lane}",
             params=checked,
-            estimated_cost_usd=estimate(entry, checked),
+            estimated_cost_usd=estimate(entry, what, prompt or "", checked),
         )
 
     def _operation(self, model: str, operation: str | None, has_images: bool) -> Operation:
         entry = self.models.get(model)
         if operation is None and entry is None:
-            hint = _nearest(model, self.models)
+            hint = nearest(model, self.models)
             raise InvalidRequest(
                 f"model {_shown(model)} is not in the catalog{hint}; name an operation to use it all the same",
                 (FieldError("/model", f"unknown model{hint}"),),
@@ -140,29 +138,53 @@ class Catalog:
             operation = (entry.operation_with_images if has_images else None) or entry.operation
         what = self.operations.get(operation or "")
         if what is None:
-            hint = _nearest(operation or "", self.operations)
+            hint = nearest(operation or "", self.operations)
             raise InvalidRequest(
                 f"operation {_shown(operation or '')} does not exist{hint}",
                 (FieldError("/operation", f"unknown operation{hint}"),),
             )
-        if entry is not None and not self._serves(entry, what):
-            served = ", ".join(sorted(name for name, one in self.operations.items() if self._serves(entry, one)))
+        if entry is not None and not self.serves(entry, what):
+            served = ", ".join(sorted(name for name, one in self.operations.items() if self.serves(entry, one)))
             told = f"model {model} does not serve {what.name}; it serves {served}"
             raise InvalidRequest(f"/operation: {told}", (FieldError("/operation", told),))
         return what
 
-    def _serves(self, entry: Entry, operation: Operation) -> bool:
+    def serves(self, entry: Entry, operation: Operation) -> bool:
         own = (entry.operation, entry.operation_with_images)
         families = {self.operations[name].family for name in own if name is not None}
         return operation.family in families or operation.name in (*own, *entry.operations)
 
 
-def estimate(entry: Entry, params: Params) -> Decimal:
-    """What the call costs by the list, in USD."""
-    asked = params.given()
+WORDS: Final = ("input", "query", "documents")
+"""Parameters whose text is paid for by its length, besides the prompt."""
+CHARACTERS_A_TOKEN: Final = 4
+"""In English text; other languages take up to four times as many tokens."""
+
+
+def estimate(entry: Entry, operation: Operation, prompt: str, params: Params) -> Decimal | None:
+    """What the call costs by the list, in USD; None where nobody can tell beforehand."""
+    price, asked = entry.prices.get(operation.name, entry.price), params.given()
     seconds = Decimal(asked.get("seconds") or _default_seconds(entry))
-    cost = entry.price.per_call * Decimal(asked.get("n") or 1) + entry.price.per_second * seconds
-    return cost.quantize(Decimal("0.0001")).normalize() + Decimal("0.00")
+    millions = Decimal(sum(_characters(text) for text in (prompt, *map(asked.get, WORDS)))) / 1_000_000
+    cost = (
+        price.per_call * Decimal(asked.get("n") or 1)
+        + price.per_second * seconds * Decimal(asked.get("n") or 1)
+        + (price.per_million_characters + price.per_million_tokens / CHARACTERS_A_TOKEN) * millions
+    )
+    if operation.is_free:
+        return Decimal("0.00")
+    if price.per_minute or not cost:
+        return None
+    return cost.quantize(Decimal("0.000001"), ROUND_UP).normalize() + Decimal("0.00")
+
+
+def _characters(text: Any) -> int:
+    """Of a text, or of all texts in a list or an object."""
+    if isinstance(text, str):
+        return len(text)
+    if isinstance(text, Mapping):
+        text = list(text.values())
+    return sum(map(_characters, text)) if isinstance(text, list | tuple) else 0
 
 
 def _default_seconds(entry: Entry) -> int:
@@ -178,35 +200,20 @@ def _check_names(name: str, entry: Entry, catalog: Catalog) -> None:
     for operation in filter(None, (entry.operation, entry.operation_with_images, *entry.operations)):
         if operation not in catalog.operations:
             raise ValueError(
-                f"models.{name}: operation {operation} does not exist{_nearest(operation, catalog.operations)}"
+                f"models.{name}: operation {operation} does not exist{nearest(operation, catalog.operations)}"
             )
     if entry.lane not in catalog.lanes:
-        raise ValueError(f"models.{name}: lane {entry.lane} does not exist{_nearest(entry.lane, catalog.lanes)}")
+        raise ValueError(f"models.{name}: lane {entry.lane} does not exist{nearest(entry.lane, catalog.lanes)}")
 
 
-def _checked_params(operation: Operation, given: Mapping[str, Any]) -> tuple[Params | None, list[FieldError]]:
-    try:
-        return operation.params.model_validate(dict(given)), []
-    except ValidationError as error:
-        return None, [
-            _param_problem(operation, problem["loc"], problem["type"], problem["msg"])
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
-
-
-def _param_problem(operation: Operation, loc: tuple[int | str, ...], kind: str, message: str) -> FieldError:
-    names = operation.params.model_fields
-    aliases = {field.alias: name for name, field in names.items() if field.alias}
-    first = str(loc[0]) if loc else ""
-    pointer = "/params/" + "/".join(_escaped(part) for part in (aliases.get(first, first), *loc[1:]))
-    if kind == "extra_forbidden":
-        return FieldError(pointer, f"{operation.name} has no such parameter{_nearest(first, names)}")
-    return FieldError(pointer, message)
-
-
-def _prompt_problems(operation: Operation, prompt: str | None) -> list[FieldError]:
-    if operation.prompt_required and not (prompt or "").strip():
+def _prompt_problems(operation: Operation, prompt: str | None, params: Mapping[str, Any]) -> list[FieldError]:
+    has_prompt, instead = bool((prompt or "").strip()), operation.prompt_in
+    if operation.prompt_required and not has_prompt:
         return [FieldError("/prompt", f"{operation.name} needs a prompt")]
+    if instead is not None and not has_prompt and not params.get(instead):
+        return [FieldError("/prompt", f"{operation.name} needs a prompt, or {instead} in its parameters")]
+    if instead is not None and has_prompt and params.get(instead):
+        return [FieldError(f"/params/{instead}", "stands in the prompt's place: one of the two must be left out")]
     if len(prompt or "") > operation.prompt_most:
         return [FieldError("/prompt", f"must have at most {operation.prompt_most} characters")]
     return []
@@ -214,9 +221,7 @@ def _prompt_problems(operation: Operation, prompt: str | None) -> list[FieldErro
 
 def _input_problems(operation: Operation, entry: Entry, model: str, counts: Mapping[str, int]) -> list[FieldError]:
     problems = [
-        FieldError(
-            f"/inputs/{_escaped(role)}", f"{operation.name} takes no such input{_nearest(role, operation.inputs)}"
-        )
+        FieldError(f"/inputs/{escaped(role)}", f"{operation.name} takes no such input{nearest(role, operation.inputs)}")
         for role in counts
         if role not in operation.inputs
     ]
@@ -229,39 +234,10 @@ def _input_problems(operation: Operation, entry: Entry, model: str, counts: Mapp
     return problems
 
 
-def _limit_problems(entry: Entry, model: str, params: Params) -> list[FieldError]:
-    asked = params.given()
-    told = ((name, _limit_told(name, asked[name], limit)) for name, limit in entry.limits.items() if name in asked)
-    return [FieldError(f"/params/{name}", f"{detail} (model {model})") for name, detail in told if detail]
-
-
-def _limit_told(name: str, value: Any, limit: Limit) -> str | None:
-    """What is wrong with a value, or None."""
-    if limit.values is not None and value not in limit.values:
-        *most, last = [str(item) for item in limit.values]
-        wanted = f"{', '.join(most)} or {last}" if most else last
-        return f"{name} must be {wanted}, not {value}"
-    if limit.maximum is not None and value > limit.maximum:
-        return f"{name} must be at most {limit.maximum}, not {value}"
-    if limit.minimum is not None and value < limit.minimum:
-        return f"{name} must be at least {limit.minimum}, not {value}"
-    return None
-
-
 def _summary(problems: Iterable[FieldError]) -> str:
     told = [f"{problem.pointer}: {problem.detail}" for problem in problems]
     return told[0] if len(told) == 1 else f"{len(told)} fields are wrong: {'; '.join(told)}"
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""
-
-
 def _shown(name: str) -> str:
     return repr(name[:80])
-
-
-def _escaped(part: int | str) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")

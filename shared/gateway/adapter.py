@@ -26,6 +26,17 @@ class Looking:
     read_many: Callable[[Response], Mapping[str, Look]] | None = None
     """By task id; an id that is missing was not seen."""
     most: int = 1
+    build_elsewhere: Callable[[str], Request] | None = None
+    """The same question at another route, where builds differ in which of the two they have; `read` reads both."""
+
+    def ask(self, task_id: str, misses: int) -> Request:
+        """The question about one task, after so many looks in a row that told nothing: at each route in turn.
+
+        So what is missing at one was looked for at the other before it is believed.
+        """
+        if self.build_elsewhere is not None and misses % 2:
+            return self.build_elsewhere(task_id)
+        return self.build(task_id)
 
 
 @dataclass(frozen=True)

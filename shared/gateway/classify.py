@@ -432,7 +432,8 @@ def _has_result(body: Mapping[str, Any]) -> bool:
 
 
 def _events(body: bytes) -> Iterator[Any]:
-    for line in body.decode(errors="replace").splitlines():
+    # Not `splitlines`, which also cuts at U+2028 and U+0085, and these may stand in a text.
+    for line in re.split(r"\r\n|\r|\n", body.decode(errors="replace")):
         try:
             yield json.loads(line.removeprefix("data:"))
         except (ValueError, RecursionError):

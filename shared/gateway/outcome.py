@@ -5,12 +5,12 @@ An adapter turns a reply into one of these outcomes; `policy.py` alone decides w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from shared.gateway.request import Request
+from shared.gateway.request import Request, Response
 
 
 class ErrorClass(StrEnum):
@@ -122,6 +122,8 @@ class Continued:
     request: Request
     charged: bool = False
     """The first half is billed already: then nothing that follows is taken for free."""
+    read: Callable[[Response], Outcome] | None = None
+    """How its answer is read; None: as the first was."""
 
 
 Outcome = Accepted | Pending | Produced | Refused | Continued

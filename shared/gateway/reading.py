@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -34,6 +35,9 @@ FAILED: Final = frozenset(
     }
 )
 """Status words of work that will give nothing, folded.  A word in neither table means that it is still running."""
+
+BARE: Final = frozenset({"choices", "candidates", "error"})
+"""What tells an event that stands alone in its line from a line of anything else."""
 
 PARSE_TROUBLE: Final = (UnreadableReply, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What an adapter raises for a reply of a shape that nobody expected."""
@@ -113,6 +117,23 @@ def unreadable(what: str, body: Mapping[str, Any]) -> UnreadableReply:
     return UnreadableReply(f"{what}: {words}" if words else what)
 
 
+def events(body: bytes) -> Iterator[Mapping[str, Any] | None]:
+    """The objects of a stream in their order; None for one that cannot be read, such as the one it was cut off in.
+
+    An error may stand bare between comments (images 2.1 E10), and some streams are lines of JSON alone: of lines
+    without `data:` those with a key of `BARE` are taken.
+    """
+    data: list[bytes] = []
+    for line in _lines(body):
+        if line.startswith(b"data:"):
+            data.append(line[5:].strip())
+            continue
+        yield from _objects(data)
+        yield from (one for one in _objects([line]) if one is not None and BARE & one.keys())
+        data = []
+    yield from _objects(data)
+
+
 def unwrap(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is inside `{"code": …, "data": {…}}`: down while `data` is an object and stands beside no id or status."""
     inner = body.get("data")
@@ -190,10 +211,13 @@ def decoded(text: str) -> bytes | None:
     """The bytes of base64, be it a data URL, in lines, URL-safe or without padding; None if it is none."""
     head, comma, tail = text.partition(",")
     payload = tail if comma and head.lstrip()[:5].lower() == "data:" else text
-    payload = re.sub(r"\s+", "", payload).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return binascii.a2b_base64(payload, strict_mode=True) or None  # the usual form, without copies of it
+    except ValueError:
+        payload = re.sub(r"\s+", "", payload).rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(payload + "=" * (-len(payload) % 4), validate=True) or None
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
 
 
@@ -205,6 +229,34 @@ def looks_like_id(text: str) -> bool:
 def segment(task_id: str) -> str:
     """An upstream id as one segment of a path; some hold colons (video 6.5)."""
     return quote(task_id, safe="")
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    """One line after another, without a list of them all: a line may be tens of megabytes."""
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        yield body[start:end].strip()
+        start = end + 1
+
+
+def _objects(lines: list[bytes]) -> Iterator[Mapping[str, Any] | None]:
+    """The objects in the lines of one event: one over all of them, or one in each."""
+    if len(lines) > 1 and isinstance(whole := _parsed(b"\n".join(lines)), Mapping):
+        yield whole
+        return
+    for line in lines:
+        if line.startswith(b"{"):
+            found = _parsed(line)
+            yield found if isinstance(found, Mapping) else None
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _whole(number: float, is_fraction: bool) -> int | None:

@@ -17,6 +17,7 @@ class Part:
 
     name: str
     filename: str
+    """Empty: a text field, which unlike one of `form` may stand several times."""
     content_type: str
     content: bytes = field(repr=False)
 
@@ -33,6 +34,8 @@ class Request:
     form: Mapping[str, str] | None = None
     """Text fields of a multipart form; not None makes the call multipart, also without `files`."""
     files: tuple[Part, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What a protocol wants said besides; never a key, which the client alone adds."""
     timeout_s: float = 90.0
     """Longest silence while waiting for the answer, and half of the whole call's deadline at least."""
     name: str = ""

@@ -2,6 +2,7 @@
 
 from shared.tables.artifacts import Artifact, Asset
 from shared.tables.events import Event
+from shared.tables.gateway import GatewayView
 from shared.tables.jobs import Job, JobNeed, JobRequest, JobResult
 from shared.tables.lanes import GatewayCalls, Lane
 from shared.tables.processes import Process
@@ -13,6 +14,7 @@ __all__ = [
     "Asset",
     "Event",
     "GatewayCalls",
+    "GatewayView",
     "IdempotencyKey",
     "Job",
     "JobNeed",

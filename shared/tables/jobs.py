@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, Text, text
+from sqlalchemy import JSON, Column, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -119,8 +119,8 @@ class JobRequest(SQLModel, table=True):
     prompt: str = Field(sa_type=Text)
     inputs: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     """By role, as the caller named them: URLs, data URLs, asset, artifact and job references."""
-    params: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
-    """Validated, snake_case, what was asked for only."""
+    params: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    """Validated, snake_case, what was asked for only.  JSON and not JSONB, which would sort the keys of a schema."""
     labels: dict[str, str] = Field(sa_column=Column("metadata", JSONB, nullable=False))
     """The caller's `metadata`; the name is taken in SQLModel."""
     webhook: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))

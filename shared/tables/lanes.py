@@ -37,12 +37,16 @@ class Lane(SQLModel, table=True):
     limit: int = Field(sa_column_kwargs={"name": "limit_in_flight"})
     """Jobs in flight at once, by all workers together."""
     rate_per_minute: int
+    limit_by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """An admin has set the limit: the catalog's is not put in its place at the next start."""
+    rate_by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """The same of the rate."""
     tokens: float
     """Paid calls that may begin now; refilled by `rate_per_minute`, at most `BURST_S` ahead."""
     tokens_at: datetime = time_field()
     """When `tokens` was last true."""
     paused_until: datetime | None = time_field(default=None, nullable=True)
-    """Nothing is dispatched before; null or past: not paused."""
+    """Nothing is dispatched before; null or past: not paused.  `infinity`: until a person lets it go on."""
     pause_reason: str | None = Field(default=None, sa_type=Text)
     slowed_to: float | None = None
     """What its limit was cut to when the gateway last said that it is too much; null: never."""

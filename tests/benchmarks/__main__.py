@@ -6,16 +6,23 @@ Each benchmark starts a Darkroom of its own with the sandbox gateway, on loopbac
 from __future__ import annotations
 
 import argparse
+import base64
+import io
+import json
+import os
 import platform
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
+from PIL import Image
 
 from api.client import Darkroom
 from tests.house import House
@@ -196,11 +203,73 @@ def memory() -> None:
         told("worker's memory: before, most", f"{before / 2**20:.0f} MB, {most / 2**20:.0f} MB")
 
 
+class Noise(BaseHTTPRequestHandler):
+    """A gateway that answers each call with the same large picture, as base64 in JSON."""
+
+    body = b""
+    together = threading.Barrier(1)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.together.wait(120)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def answers() -> None:
+    """The worker's memory while 50 answers of 30 MB come at once."""
+    count, side = 50, 2740
+    picture = io.BytesIO()
+    Image.frombytes("RGB", (side, side), os.urandom(side * side * 3)).save(picture, "PNG", compress_level=0)
+    content = base64.b64encode(picture.getvalue()).decode()
+    Noise.body = json.dumps({"data": [{"b64_json": content}]}).encode()
+    Noise.together = threading.Barrier(count)
+    gateway = ThreadingHTTPServer(("127.0.0.1", 0), Noise)
+    gateway.daemon_threads = True
+    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{gateway.server_address[1]}"
+    with (
+        tempfile.TemporaryDirectory(prefix="darkroom-bench-") as folder,
+        House(
+            Path(folder),
+            workers=1,
+            catalog=WIDE_LANES,
+            DARKROOM_GATEWAY_BASE_URL=url,
+            DARKROOM_GATEWAY_API_KEY="sk-bench",
+        ) as made,
+        made.client() as client,
+    ):
+        worker = psutil.Process(made.runtime["processes"]["worker-1"])
+        idle, start = worker.memory_info().rss, time.monotonic()
+        jobs = [client.jobs.create(model="nano-banana", prompt=f"large {number}").id for number in range(count)]
+        most = idle
+        while time.monotonic() - start < 300 and not all(done(client, job) for job in jobs[-1:]):
+            most = max(most, worker.memory_info().rss)
+            time.sleep(0.02)
+        while time.monotonic() - start < 300 and not all(done(client, job) for job in jobs):
+            most = max(most, worker.memory_info().rss)
+            time.sleep(0.1)
+        stored = sum(client.jobs.get(job).state == "succeeded" for job in jobs)
+        told(
+            f"{stored} of {count} answers of {len(Noise.body) / 1e6:.0f} MB stored after",
+            f"{time.monotonic() - start:.1f} s",
+        )
+        told("worker's memory: idle, most", f"{idle / 2**20:.0f} MB, {most / 2**20:.0f} MB")
+    gateway.shutdown()
+    gateway.server_close()
+
+
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "latency": latency,
     "seen": seen,
     "in_flight": in_flight,
     "memory": memory,
+    "answers": answers,
 }
 
 

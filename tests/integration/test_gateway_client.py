@@ -312,6 +312,15 @@ def test_a_paid_call_carries_the_key_and_its_body() -> None:
     assert body == b'{"a":1}'
 
 
+def test_a_call_says_what_its_protocol_wants_and_the_key_besides() -> None:
+    with peer(says(OK)) as there:
+        pay(there.url, headers={"anthropic-version": "2023-06-01"})
+
+    head = there.requests[0].partition(b"\r\n\r\n")[0].lower()
+    assert b"\r\nanthropic-version: 2023-06-01\r\n" in head + b"\r\n"
+    assert f"authorization: bearer {KEY}".encode() in head
+
+
 def test_a_form_without_a_file_is_multipart_too() -> None:
     with peer(says(OK)) as there:
         pay(there.url, json=None, form={"model": "sora-2", "prompt": "ein Boot, größer"})

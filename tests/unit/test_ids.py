@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
+from typeid import TypeID
 
 from shared import ids
 from shared.ids import Prefix
@@ -60,3 +62,13 @@ def test_what_is_no_id_is_told_without_asking_the_database(text: str) -> None:
 def test_an_id_can_be_part_of_an_object_key_and_of_a_file_name() -> None:
     assert "-" not in ids.new("job")
     assert re.fullmatch(r"[a-z0-9_]+", ids.new("artifact"))
+
+
+def test_the_first_id_of_a_moment_parts_what_was_made_before_from_what_comes_after() -> None:
+    made = ids.new("job")
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=TypeID.from_string(made).uuid.int >> 80)
+
+    first, next_one = (ids.first_of("job", moment + timedelta(milliseconds=later)) for later in (0, 1))
+
+    assert first <= made < next_one
+    assert ids.is_id("job", first)

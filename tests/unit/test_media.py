@@ -250,11 +250,56 @@ def test_another_kind_than_expected_is_named(path: Path) -> None:
         media.expect(path, ("video",), LIMIT_PIXELS)
 
 
-@pytest.mark.parametrize("text", ["Hello", "ü" * 3_000_000, "<p>hello", "{}", '{"words": []}', PAGE.decode()])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello",
+        "ü" * 3_000_000,
+        "<p>hello",
+        PAGE.decode(),
+        "[music] la la [music]",
+        "[no speech]",
+        "{laughs} hello",
+        '{"text": "cut',
+        '{"text": "whole"} and more',
+        '"a text in quotes"',
+        "12",
+        "[" * 100_000,
+    ],
+)
 def test_any_whole_text_is_a_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
     assert media.expect(path, ("text",), LIMIT_PIXELS) == Media("text", "text/plain", "txt")
+
+
+JSON = Media("text", "application/json", "json")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"words": []}', "[]", "\n [0.5, -1]\n", "\ufeff{}", json.dumps(["ü" * 9_000])])
+def test_a_text_that_is_json_is_told_apart(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+    assert media.expect(path, ("text",), LIMIT_PIXELS) == JSON
+
+
+@pytest.mark.parametrize(
+    ("text", "content_type"),
+    [
+        ('{"data": [0.5, %s 1]}\n', "application/json"),
+        ("\ufeff[0.5, %s 1] \n\n", "application/json"),
+        ('{"data": [0.5, %s 1]', "text/plain"),
+        ("[0.5, %s 1", "text/plain"),
+        ("[music] %s [music]", "text/plain"),
+    ],
+)
+def test_a_long_json_is_known_by_its_beginning_and_its_end_and_never_parsed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, text: str, content_type: str
+) -> None:
+    path.write_text(text.replace("%s", "0.25, " * 800_000), encoding="utf-8")
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it was parsed"))
+
+    assert media.expect(path, ("text",), LIMIT_PIXELS).content_type == content_type
 
 
 @pytest.mark.parametrize("content", [b"", "ü".encode()[:1], b"a" * 5000 + b"\xff", b"a\x00"])

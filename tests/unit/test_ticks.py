@@ -5,9 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
+from shared.errors import StorageUnavailable
 from workers.near import Near
 from workers.ports import InHand
 from workers.ticks import Tick
@@ -126,6 +131,70 @@ def test_a_tick_is_steady_since_it_last_failed(tick: Tick, work: Work) -> None:
     assert tick.steady_since > first
 
 
+AWAY = OperationalError("SELECT 1", {}, psycopg.OperationalError("connection refused\nIs the server running?"))
+
+
+def failures(told: list[Any]) -> list[dict[str, Any]]:
+    return [line for line in told if line["event"] == "tick.failed"]
+
+
+def test_of_an_outage_a_tick_says_that_it_begins_and_when_it_is_over(tick: Tick, work: Work) -> None:
+    work.trouble = [AWAY, AWAY, AWAY]
+
+    with capture_logs() as told:
+        for _ in range(5):
+            tick.run_once()
+
+    assert told == [
+        {
+            "event": "tick.failed",
+            "tick": "a-test",
+            "error": "OperationalError",
+            "told": "connection refused",
+            "log_level": "warning",
+        },
+        {
+            "event": "tick.works",
+            "tick": "a-test",
+            "told": "the outage is over for this tick",
+            "log_level": "info",
+        },
+    ]
+
+
+def test_an_outage_that_goes_on_is_told_again_now_and_then(
+    tick: Tick, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.ticks.TOLD_EVERY_S", 0.0)
+    work.trouble = [AWAY, AWAY]
+
+    with capture_logs() as told:
+        tick.run_once()
+        tick.run_once()
+
+    assert len(failures(told)) == 2
+
+
+def test_the_next_outage_is_told_at_once(tick: Tick, work: Work) -> None:
+    with capture_logs() as told:
+        for error in (AWAY, StorageUnavailable("could not put: ConnectError")):
+            work.trouble = [error]
+            tick.run_once()
+            tick.run_once()
+
+    assert [line["told"] for line in failures(told)] == ["connection refused", "could not put: ConnectError"]
+
+
+def test_a_surprise_is_told_each_time_with_its_traceback(tick: Tick, work: Work) -> None:
+    work.trouble = [ZeroDivisionError("a bug"), ZeroDivisionError("a bug")]
+
+    with capture_logs() as told:
+        tick.run_once()
+        tick.run_once()
+
+    assert [(line["log_level"], line["exc_info"], "told" in line) for line in told] == [("error", True, False)] * 2
+
+
 def test_a_tick_that_fails_is_alive(tick: Tick, work: Work) -> None:
     tick.last_alive = 0
     work.trouble = [RuntimeError("away")]
@@ -178,6 +247,22 @@ def test_a_thread_that_had_trouble_is_free_again() -> None:
 
     until(lambda: list(near.take(["b"], lambda _: None)) == [])
     near.finish()
+
+
+@pytest.mark.parametrize(("error", "level"), [(AWAY, "warning"), (RuntimeError("nobody thought of this"), "error")])
+def test_what_begins_here_tells_its_trouble_with_the_job(error: Exception, level: str) -> None:
+    near = Near(1)
+
+    def fails(_: str) -> None:
+        raise error
+
+    with capture_logs() as told:
+        near.take(["job_1"], fails)
+        near.finish()
+
+    (line,) = told
+    assert (line["event"], line["job_id"], line["log_level"]) == ("near.failed", "job_1", level)
+    assert ("exc_info" in line) == (level == "error")
 
 
 def test_who_has_no_threads_to_spare_leaves_all_to_others() -> None:

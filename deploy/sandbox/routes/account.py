@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from deploy.sandbox import door, models, parts, responses
+from deploy.sandbox import calls, door, models, parts, responses
+from deploy.sandbox.faults import Family
 from deploy.sandbox.ledger import UNITS_PER_USD
 from deploy.sandbox.parts import Parts
-from deploy.sandbox.replies import Refused, Reply, system_error
+from deploy.sandbox.replies import Refused, Reply, openai_error, system_error
+from deploy.sandbox.routes import account_view
+from deploy.sandbox.routes.account_view import USER_ID
 
 router = APIRouter(dependencies=[Depends(door.counted)])
 
-USER_ID: Final = 1842
+GOOGLE_KEY: Final = "x-goog-api-key"
+
+
+async def any_key(request: Request) -> None:
+    """A key where Google's clients put it, too (1.2)."""
+    shown = request.headers.get(GOOGLE_KEY) or request.query_params.get("key")
+    if shown is None:
+        await door.key(request)
+        return
+    known = parts.of(request).options.keys
+    if not any(secrets.compare_digest(shown.encode(), one.encode()) for one in known):
+        raise Refused(openai_error(401, "", "无效的令牌"))
 
 
 @router.get("/healthz", name="healthz")
@@ -25,24 +39,49 @@ async def healthz() -> dict[str, str]:
 @router.get("/api/status", name="status")
 async def status(request: Request) -> Response:
     data = {"version": "sandbox", "system_name": "Darkroom sandbox", "quota_per_unit": UNITS_PER_USD}
-    return _answer(request, {"success": True, "message": "", "data": data})
+    return await _answer(request, "system", {"success": True, "message": "", "data": data})
 
 
-@router.get("/v1/models", name="models", dependencies=[Depends(door.key)])
+@router.get("/v1/models", name="models", dependencies=[Depends(any_key)])
+@router.get("/v1beta/openai/models", name="models", dependencies=[Depends(any_key)])
 async def list_models(request: Request) -> Response:
-    """The models of the key (6.4)."""
+    """The models of the key (6.4); by Google's way of showing it an older build asks for a model without a name."""
+    is_googles = GOOGLE_KEY in request.headers or "key" in request.query_params
+    if is_googles and request.url.path == "/v1/models":
+        return _written(request, account_view.no_model(""))
     data = [
-        {
-            "id": name,
-            "object": "model",
-            "created": 1626777600,
-            "owned_by": family.owner,
-            "supported_endpoint_types": list(family.endpoint_types),
-        }
+        account_view.model(name, family.owner, family.endpoint_types)
         for family in models.FAMILIES
         for name in family.names
     ]
-    return _answer(request, {"success": True, "object": "list", "data": data})
+    whole = {"success": True, "object": "list", "data": data}
+    if {"x-api-key", "anthropic-version"} <= set(request.headers):
+        whole = account_view.anthropic(whole)
+    return await _answer(request, "text", whole)
+
+
+@router.get("/v1/models/{model:path}", name="model", dependencies=[Depends(door.key)])
+async def read_model(request: Request, model: str) -> Response:
+    """One model, if new-api's own table has it: of the others it says that there are none (6.4)."""
+    owned = {name: family for family in models.FAMILIES if family.owner == "openai" for name in family.names}
+    if model not in owned:
+        return _written(request, account_view.no_model(model))
+    family = owned[model]
+    return await _answer(request, "text", account_view.model(model, family.owner, family.endpoint_types))
+
+
+@router.get("/v1beta/models", name="gemini.models", dependencies=[Depends(any_key)])
+async def list_gemini_models(request: Request) -> Response:
+    """All models of the key, in Gemini's shape (6.5)."""
+    listed = [account_view.gemini_model(name) for family in models.FAMILIES for name in family.names]
+    return await _answer(request, "text", {"models": listed, "nextPageToken": None})
+
+
+@router.get("/api/usage/token", name="usage.redirect")
+async def redirect_usage() -> Response:
+    """Without its last slash the address is another one (6.1)."""
+    page = '<a href="/api/usage/token/">Moved Permanently</a>.\n\n'
+    return Response(page, 301, {"Location": "/api/usage/token/"}, account_view.HTML)
 
 
 @router.get("/api/usage/token/", name="usage")
@@ -54,21 +93,23 @@ async def usage(request: Request) -> Response:
         await door.key(request)
     except Refused as error:
         raise Refused(system_error(401, "无效的令牌")) from error
-    house = parts.of(request)
-    house.settle()
-    granted, used = _units(house)
-    data = {
-        "object": "token_usage",
-        "name": "sandbox",
-        "total_granted": granted,
-        "total_used": used,
-        "total_available": granted - used,
-        "unlimited_quota": False,
-        "model_limits": {},
-        "model_limits_enabled": False,
-        "expires_at": 0,
-    }
-    return _answer(request, {"code": True, "message": "ok", "data": data})
+    return await _answer(request, "system", account_view.token(*_units(parts.of(request))))
+
+
+@router.get("/v1/dashboard/billing/subscription", name="billing.subscription", dependencies=[Depends(door.key)])
+@router.get("/dashboard/billing/subscription", name="billing.subscription", dependencies=[Depends(door.key)])
+async def subscription(request: Request) -> Response:
+    """What the key may spend, the older way (6.2)."""
+    granted, _ = _units(parts.of(request))
+    return await _answer(request, "text", account_view.subscription(granted / UNITS_PER_USD))
+
+
+@router.get("/v1/dashboard/billing/usage", name="billing.usage", dependencies=[Depends(door.key)])
+@router.get("/dashboard/billing/usage", name="billing.usage", dependencies=[Depends(door.key)])
+async def spent(request: Request) -> Response:
+    """What it has spent (6.2)."""
+    _, used = _units(parts.of(request))
+    return await _answer(request, "text", account_view.spent(used / UNITS_PER_USD))
 
 
 @router.get("/api/user/self", name="user")
@@ -82,27 +123,22 @@ async def user(request: Request) -> Response:
         raise Refused(system_error(401, "无权进行此操作，未提供 New-Api-User 或与登录用户不匹配"))
     if not secrets.compare_digest(token.encode(), house.options.access_token.encode()):
         raise Refused(system_error(200, "无权进行此操作，access token 无效"))
-    house.settle()
-    granted, used = _units(house)
-    data = {
-        "id": USER_ID,
-        "username": "sandbox",
-        "display_name": "sandbox",
-        "role": 1,
-        "status": 1,
-        "email": "",
-        "group": "default",
-        "quota": granted - used,
-        "used_quota": used,
-        "request_count": house.traffic.calls.total(),
-    }
-    return _answer(request, {"success": True, "message": "", "data": data})
+    whole = account_view.user(*_units(house), house.traffic.calls.total())
+    return await _answer(request, "system", whole)
 
 
 def _units(house: Parts) -> tuple[int, int]:
     """Granted and used quota units."""
+    house.settle()
     return int(house.dials.balance_usd * UNITS_PER_USD), int(house.ledger.spent_usd * UNITS_PER_USD)
 
 
-def _answer(request: Request, body: object) -> Response:
-    return responses.write(Reply(200, body), door.visit(request).request_id)
+async def _answer(request: Request, family: Family, whole: dict[str, Any]) -> Response:
+    """This, unless a rule for the route says otherwise."""
+    told = await calls.query(request, family)
+    make = account_view.VARIANTS.get(request.scope["route"].name, {}).get(told.variant or "")
+    return _written(request, make(whole) if make is not None else Reply(200, whole))
+
+
+def _written(request: Request, reply: Reply) -> Response:
+    return responses.write(reply, door.visit(request).request_id)

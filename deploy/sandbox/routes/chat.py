@@ -14,11 +14,16 @@ from deploy.sandbox import bodies, door, models
 from deploy.sandbox.door import Key
 from deploy.sandbox.models import Family, Kind
 from deploy.sandbox.replies import Refused
+from deploy.sandbox.routes import chat_films, chat_images, chat_text
 
 Answer = Callable[[Request, str, Family, dict[str, Any]], Awaitable[Response]]
 """From the call, the shown key, the model's family and the body's fields."""
 
-ANSWERS: Final[Mapping[Kind, Answer]] = {}
+ANSWERS: Final[Mapping[Kind, Answer]] = {
+    "image": chat_images.answer,
+    "video": chat_films.answer,
+    "text": chat_text.answer,
+}
 
 router = APIRouter(dependencies=[Depends(door.counted)])
 

@@ -14,11 +14,12 @@ from deploy.sandbox import bodies, door, models
 from deploy.sandbox.door import Key
 from deploy.sandbox.models import Family, Kind
 from deploy.sandbox.replies import Refused
+from deploy.sandbox.routes import gemini_images, gemini_text
 
 Answer = Callable[[Request, str, str, Family, dict[str, Any]], Awaitable[Response]]
 """From the call, the shown key, the model, its family and the body's fields."""
 
-ANSWERS: Final[Mapping[Kind, Answer]] = {}
+ANSWERS: Final[Mapping[Kind, Answer]] = {"image": gemini_images.answer, "text": gemini_text.answer}
 
 router = APIRouter(dependencies=[Depends(door.counted)])
 

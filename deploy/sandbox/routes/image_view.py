@@ -29,6 +29,7 @@ class Order:
     size: Size
     format: str
     response_format: str
+    """Shape of the answer unless it is told another."""
     inputs: list[str]
     """Paths of what came in."""
 
@@ -45,6 +46,16 @@ class Answer:
     @property
     def media_type(self) -> str:
         return MEDIA_TYPES[self.order.format]
+
+
+@dataclass(frozen=True)
+class View:
+    """How one format shows pictures."""
+
+    reply: Callable[[str, Answer], Reply]
+    """From the shape's name and what there is."""
+    with_bytes: frozenset[str]
+    """Shapes that need the pictures themselves."""
 
 
 def reply(variant: str, answer: Answer) -> Reply:
@@ -158,3 +169,5 @@ VARIANTS: Final[Mapping[str, Callable[[Answer], Reply]]] = {
     "raw": _raw,
     "sse": _sse,
 }
+
+VIEW: Final = View(reply, WITH_BYTES)

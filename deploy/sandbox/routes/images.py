@@ -21,7 +21,7 @@ from deploy.sandbox.models import Family
 from deploy.sandbox.parts import Parts
 from deploy.sandbox.replies import Refused, Reply, openai_error, upstream_error
 from deploy.sandbox.routes import image_view
-from deploy.sandbox.routes.image_view import Answer, Order
+from deploy.sandbox.routes.image_view import Answer, Order, View
 from deploy.sandbox.script import drawn
 from deploy.sandbox.shelf import Result
 from deploy.sandbox.sizes import Size
@@ -42,7 +42,7 @@ async def generate(request: Request, key: Key) -> Response:
     # In JSON the gateway keeps the fields that it knows, and these are not among them (4.3).
     kept = {name: value for name, value in fields.items() if name not in ("aspect_ratio", "image_size")}
     order = await _order(parts.of(request), kept, words=words)
-    return await _paint(parts.of(request), call, order)
+    return await paint(parts.of(request), call, order, image_view.VIEW)
 
 
 @router.post("/v1/images/edits", name="images.edit")
@@ -58,7 +58,7 @@ async def edit(request: Request, key: Key) -> Response:
             raise Refused(openai_error(500, "convert_request_failed", "image is required"))
         contents = [await file.read() for file in files]
         order = await _order(parts.of(request), fields, files=contents)
-    return await _paint(parts.of(request), call, order)
+    return await paint(parts.of(request), call, order, image_view.VIEW)
 
 
 def _named(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -95,10 +95,10 @@ async def _order(
         family=family,
         prompt=str(fields.get("prompt", "")),
         n=_count(fields),
-        size=_size(fields, family),
+        size=size_of(fields, family),
         format=_format(fields, family),
         response_format=str(fields.get("response_format") or family.response_format),
-        inputs=await _inputs(house, files, words),
+        inputs=await inputs_of(house, files, words),
     )
 
 
@@ -112,7 +112,8 @@ def _count(fields: Mapping[str, Any]) -> int:
     return n
 
 
-def _size(fields: Mapping[str, Any], family: Family) -> Size:
+def size_of(fields: Mapping[str, Any], family: Family) -> Size:
+    """Pixels by `size`, `aspect_ratio` and `image_size`, or a 4xx."""
     size = fields.get("size") or family.default_size or "auto"
     if not isinstance(size, str) or "×" in size:
         raise Refused(openai_error(500, "invalid_request", "size an unexpected error occurred in the parameter"))
@@ -129,7 +130,8 @@ def _format(fields: Mapping[str, Any], family: Family) -> str:
     return wanted if wanted in ("png", "jpeg", "webp") else family.picture
 
 
-async def _inputs(house: Parts, files: Sequence[bytes], words: Sequence[str]) -> list[str]:
+async def inputs_of(house: Parts, files: Sequence[bytes], words: Sequence[str]) -> list[str]:
+    """Paths of pictures that came as files, as data URLs or as base64, or a 400."""
     try:
         return [await house.inputs.keep(file) for file in files] + await house.inputs.keep_words(list(words))
     except NotAPicture as error:
@@ -137,18 +139,18 @@ async def _inputs(house: Parts, files: Sequence[bytes], words: Sequence[str]) ->
         raise Refused(upstream_error(400, "invalid_image_file", message, type_="invalid_request_error")) from error
 
 
-async def _paint(house: Parts, call: Call, order: Order) -> Response:
+async def paint(house: Parts, call: Call, order: Order, view: View) -> Response:
     """Pay for the pictures and make them in the time that they are said to take."""
 
     async def work(_: int | None) -> Reply:
         ready_at = house.now() + calls.work_seconds(house, call, order.family.takes_s)
         results = [house.shelf.add(_spec(order, index), call.behaviour, house.now()) for index in range(order.n)]
         variant = call.behaviour.variant or order.response_format
-        base64s = await _base64s(house, results) if variant in image_view.WITH_BYTES else []
+        base64s = await _base64s(house, results) if variant in view.with_bytes else []
         house.shelf.ahead(results)
         await calls.until(house, ready_at)
         urls = [result.url(call.base_url) for result in results]
-        return image_view.reply(variant, Answer(order, int(ready_at), urls, base64s))
+        return view.reply(variant, Answer(order, int(ready_at), urls, base64s))
 
     return await calls.carry(house, call, Price(order.family.price_usd * order.n), work)
 

@@ -1,23 +1,25 @@
-"""How a Midjourney task is told: the answer to its submit, its row, its buttons.
+"""How a Midjourney task is told: the answer to its submit, and its row.
 
-Contract: gateway/midjourney-and-video.md 2.2 to 2.8, 4.
+Contract: gateway/midjourney-and-video.md 2.2 to 2.8, 3.2, 4, 5.2.
 """
 
 from __future__ import annotations
 
-import uuid
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from deploy.sandbox.behaviour import Behaviour
+from deploy.sandbox.midjourney import buttons, words
+from deploy.sandbox.midjourney.drawings import SINGLE
 from deploy.sandbox.parts import Parts
 from deploy.sandbox.replies import Reply, midjourney_error
+from deploy.sandbox.script import drawn
 from deploy.sandbox.shelf import Result
-from deploy.sandbox.tasks import Phase, Task, seen
+from deploy.sandbox.tasks import Phase, Task, phase, seen
 
 TEXT: Final = "text/plain; charset=utf-8"
-#: Actions whose result is one picture; the others give a grid.
-SINGLE: Final = frozenset({"UPSCALE"})
 #: What a submit's answer says beside the id (2.3).
 CODES: Final[Mapping[str, dict[str, Any]]] = {
     "1": {"description": "提交成功", "properties": {}},
@@ -36,7 +38,10 @@ CODES: Final[Mapping[str, dict[str, Any]]] = {
 }
 #: Those that new-api bills (1.6).
 PAID_CODES: Final = frozenset({"1", "21", "22", "empty"})
-WINDOW: Final = {"code": 21, "description": "Waiting for window confirm"}
+#: Actions whose window costs nothing; its code stays 21 (1.6, 2.3).
+FREE_WINDOWS: Final = buttons.WINDOWED
+#: What a window says by its code: 21, or 1 which new-api made of it (2.3).
+WINDOW: Final[Mapping[int, str]] = {21: "Waiting for window confirm", 1: "窗口等待"}
 #: Codes that the gateway itself answers, in envelope C.
 GATEWAY_CODES: Final[Mapping[str, int]] = {"5": 400, "30": 429}
 
@@ -49,6 +54,14 @@ def submitted(code: str, task_id: str, told: Behaviour) -> Reply:
         return midjourney_error(CODES[code]["description"], code=int(code), status=GATEWAY_CODES[code])
     result = RESULTS[told.result](task_id) if code in PAID_CODES else None
     return Reply(200, {"code": int(code), **CODES[code], "result": result}, TEXT)
+
+
+def window(task_id: str, prompt: str, *, is_free: bool) -> Reply:
+    """The answer to a button that asks back (3.2)."""
+    code = 21 if is_free else 1
+    properties = {"finalPrompt": drawn(prompt), "remix": True}
+    body = {"code": code, "description": WINDOW[code], "properties": properties, "result": task_id}
+    return Reply(200, body, TEXT)
 
 
 RESULTS: Final[Mapping[str, Callable[[str], Any]]] = {
@@ -96,12 +109,27 @@ LIST_FORMS: Final[Mapping[str, Callable[[list[Any]], Any]]] = {
 }
 
 
+def fetched(house: Parts, base: str, task: Task) -> dict[str, Any]:
+    """The row that a fetch finds: the first of its id, which stays a window until all is over (3.7)."""
+    is_window = _is_window_still(house, task)
+    return window_row(house, base, task) if is_window else row(house, base, task)
+
+
 def rows(house: Parts, base: str, task: Task) -> list[dict[str, Any]]:
-    """The rows that a list has of this task."""
+    """The rows that a list has of this task; a window that was filled in leaves its own behind."""
     told = task.behaviour.list_row
     is_first = told == "omitted_once" and house.tasks.looks(task, "list") == 0
     times = {"omitted": 0, "doubled": 2, "omitted_once": 0 if is_first else 1}.get(told, 1)
-    return [row(house, base, task)] * times if times else []
+    windows = [window_row(house, base, task)] if times and _is_window_still(house, task) else []
+    return windows + ([row(house, base, task)] * times if times else [])
+
+
+def _is_window_still(house: Parts, task: Task) -> bool:
+    return bool(task.params.get("was_window")) and phase(task, house.now()).state not in ("completed", "failed")
+
+
+def window_row(house: Parts, base: str, task: Task) -> dict[str, Any]:
+    return {**row(house, base, task), "status": "MODAL", "progress": "0%", "imageUrl": ""}
 
 
 def row(house: Parts, base: str, task: Task) -> dict[str, Any]:
@@ -129,11 +157,44 @@ def row(house: Parts, base: str, task: Task) -> dict[str, Any]:
         "status": _word(task, at),
         "progress": PROGRESS[told.progress](100 if at.state == "failed" else int(at.fraction * 100)),
         "failReason": FAIL_REASONS.get(told.task, "上游任务失败") if at.state == "failed" else "",
-        "buttons": BUTTON_FORMS[told.buttons](buttons(task)) if is_done else None,
+        "buttons": buttons.FORMS[told.buttons](buttons.below(task)) if is_done else None,
         "maskBase64": "",
         "properties": {"finalPrompt": "", "finalZhPrompt": ""} if started else None,
     }
-    return body if is_blank or task.is_modal else body | _pictures(house, base, task, at)
+    if is_blank or task.is_modal:
+        return body
+    body |= _pictures(house, base, task, at)
+    return _with_films(house, base, task, _with_words(body, task)) if is_done else body
+
+
+def _with_words(body: dict[str, Any], task: Task) -> dict[str, Any]:
+    text = task.params.get("text")
+    return body | words.PLACES[task.behaviour.text_place](text) if text else body
+
+
+def _with_films(house: Parts, base: str, task: Task, body: dict[str, Any]) -> dict[str, Any]:
+    """The films where its behaviour has them (5.2)."""
+    urls = [film.url(base) for one in task.params.get("films", ()) if (film := house.shelf.find(one)) is not None]
+    if not urls:
+        return body
+    if task.behaviour.films in OLD_BUILDS:
+        body = {name: value for name, value in body.items() if name not in ("videoUrl", "videoUrls")}
+    return body | FILM_FORMS[task.behaviour.films](urls)
+
+
+#: Builds that know no films and drop their fields.
+OLD_BUILDS: Final = frozenset({"picture", "proxy", "snake", "text"})
+FILM_FORMS: Final[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {
+    "objects": lambda urls: {"videoUrl": urls[0], "videoUrls": [{"url": url} for url in urls]},
+    "thumbnails": lambda urls: {"videoUrls": [{"url": url, "thumbnail": f"{url}&thumbnail"} for url in urls]},
+    "strings": lambda urls: {"videoUrls": urls},
+    "text": lambda urls: {"video_urls": json.dumps(urls)},
+    "snake": lambda urls: {"video_url": urls[0], "video_urls": urls},
+    "single": lambda urls: {"videoUrl": urls[0]},
+    "properties": lambda urls: {"properties": {"finalPrompt": "", "videoUrls": [{"url": url} for url in urls]}},
+    "picture": lambda urls: {"imageUrl": urls[0]},
+    "proxy": lambda urls: {},
+}
 
 
 def _word(task: Task, at: Phase) -> str:
@@ -151,12 +212,15 @@ def _pictures(house: Parts, base: str, task: Task, at: Phase) -> dict[str, Any]:
     """Where the picture is, and the tiles where they are listed."""
     told = task.behaviour
     own = f"{base}/mj/image/{task.id}"
+    picture = result(house, task)
+    if picture is None:
+        return {}
     if at.state == "running":
         # A cache buster while it is drawn (2.8).
         return {"imageUrl": f"{own}?rand={house.now_ns()}"}
     if at.state != "completed":
         return {}
-    hosted = result(house, task).url(base)
+    hosted = picture.url(base)
     places = {"proxy": {"imageUrl": own}, "hosted": {"imageUrl": hosted}, "snake": {"image_url": hosted}}
     return places[told.image_place] | TILE_FORMS[told.image_urls](_tile_urls(house, task, base))
 
@@ -176,46 +240,18 @@ TILE_FORMS: Final[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {
 }
 
 
-def result(house: Parts, task: Task) -> Result:
-    return cast(Result, house.shelf.find(task.params["result"]))
+def result(house: Parts, task: Task) -> Result | None:
+    """The picture of a task; None for words."""
+    return house.shelf.find(task.params["result"]) if task.params["result"] else None
 
 
-UNDER_GRID: Final = (
-    *((f"MJ::JOB::upsample::{n}::{{}}", "", f"U{n}") for n in range(1, 5)),
-    ("MJ::JOB::reroll::0::{}::SOLO", "🔄", ""),
-    *((f"MJ::JOB::variation::{n}::{{}}", "", f"V{n}") for n in range(1, 5)),
-)
-UNDER_PICTURE: Final = (
-    ("MJ::JOB::upsample_v6_2x_subtle::1::{}::SOLO", "upscale_1", "Upscale (Subtle)"),
-    ("MJ::JOB::upsample_v6_2x_creative::1::{}::SOLO", "upscale_1", "Upscale (Creative)"),
-    ("MJ::JOB::low_variation::1::{}::SOLO", "🪄", "Vary (Subtle)"),
-    ("MJ::JOB::high_variation::1::{}::SOLO", "🪄", "Vary (Strong)"),
-    ("MJ::Inpaint::1::{}::SOLO", "🖌️", "Vary (Region)"),
-    ("MJ::Outpaint::50::1::{}::SOLO", "🔍", "Zoom Out 2x"),
-    ("MJ::Outpaint::75::1::{}::SOLO", "🔍", "Zoom Out 1.5x"),
-    ("MJ::CustomZoom::{}", "🔍", "Custom Zoom"),
-    ("MJ::JOB::pan_left::1::{}::SOLO", "⬅️", ""),
-    ("MJ::JOB::pan_right::1::{}::SOLO", "➡️", ""),
-    ("MJ::JOB::pan_up::1::{}::SOLO", "⬆️", ""),
-    ("MJ::JOB::pan_down::1::{}::SOLO", "⬇️", ""),
-    ("MJ::BOOKMARK::{}", "❤️", ""),
-)
+def behind_image(house: Parts, task: Task) -> Result | None:
+    """What `/mj/image` serves: the picture, or the film where a build has no other place for it (5.2)."""
+    if task.behaviour.films == "proxy" and task.params.get("films"):
+        return house.shelf.find(task.params["films"][0])
+    return result(house, task)
 
 
-def buttons(task: Task) -> list[dict[str, Any]]:
-    job = uuid.uuid5(uuid.NAMESPACE_URL, task.id)
-    rows = UNDER_PICTURE if task.action in SINGLE else UNDER_GRID
-    return [
-        {"customId": shape.format(job), "emoji": emoji, "label": label, "type": 2, "style": 2}
-        for shape, emoji, label in rows
-    ]
-
-
-BUTTON_FORMS: Final[Mapping[str, Callable[[list[dict[str, Any]]], list[dict[str, Any]] | None]]] = {
-    "stock": lambda buttons: buttons,
-    "none": lambda buttons: None,
-    "nulls": lambda buttons: [
-        {"customId": one["customId"], "emoji": one["emoji"] or None, "label": one["label"] or None, "type": None}
-        for one in buttons
-    ],
-}
+def seed_of(task: Task) -> int:
+    """Its seed: the same whenever it is asked for."""
+    return int.from_bytes(hashlib.sha256(task.id.encode()).digest()[:4], "big")

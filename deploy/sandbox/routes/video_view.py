@@ -57,6 +57,11 @@ def body(view: View) -> dict[str, Any]:
     return SHAPES.get(view.task.behaviour.variant or "content", _plain)(view)
 
 
+def old_body(view: View) -> dict[str, Any]:
+    """The answer of the older query: its wrapper, unless the behaviour names another shape that it has (6.8)."""
+    return SHAPES[view.task.behaviour.variant if view.task.behaviour.variant in OLD_SHAPES else "data_wrapper"](view)
+
+
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "stock": {"queued": "queued", "running": "in_progress", "completed": "completed", "failed": "failed"},
     "upper": {"queued": "NOT_START", "running": "IN_PROGRESS", "completed": "SUCCESS", "failed": "FAILURE"},
@@ -150,6 +155,23 @@ def _native(view: View) -> dict[str, Any]:
     }
 
 
+def _live(view: View) -> dict[str, Any]:
+    """The wrapper around what a Gemini or Vertex channel was asked just now (6.8)."""
+    task = view.task
+    words = {"queued": "queued", "running": "processing", "completed": "succeeded", "failed": "failed"}
+    status = words[view.at.state]
+    told: dict[str, Any] = {"error": None, "format": "mp4", "metadata": {}, "status": status, "task_id": task.id}
+    return {"code": "success", "message": "", "data": {**told, "url": view.url, **_reason(view)}}
+
+
+def _sibling(view: View) -> dict[str, Any]:
+    """What other gateways document at the older route (6.8)."""
+    width, _, height = view.task.params["size"].partition("x")
+    facts = {"duration": int(view.task.params["seconds"]), "fps": 24, "width": width, "height": height, "seed": 7}
+    told = {"task_id": view.task.id, "status": view.word("pending"), "url": view.url, "format": "mp4"}
+    return {**told, "metadata": facts, "error": None, **_reason(view)}
+
+
 def _reason(view: View) -> dict[str, Any]:
     return _failure(view.task.behaviour) if view.at.state == "failed" else {}
 
@@ -168,7 +190,11 @@ SHAPES: Final[Mapping[str, Callable[[View], dict[str, Any]]]] = {
     "data_wrapper": lambda view: _wrapped(view, **({"result_url": view.own_url} if view.is_done else {})),
     "fail_reason_url": lambda view: _wrapped(view, **({"fail_reason": view.url} if view.is_done else {})),
     "native": _native,
+    "live": _live,
+    "sibling": _sibling,
 }
+OLD_SHAPES: Final = frozenset({"data_wrapper", "fail_reason_url", "live", "sibling"})
+"""Those of the older query."""
 
 FAILURES: Final[Mapping[str, dict[str, Any]]] = {
     "fail": {"error": {"code": "server_error", "message": "heavy load, please try again later"}},
@@ -218,4 +244,5 @@ def _head(task: Task) -> dict[str, Any]:
         "created_at": int(task.created_at),
         "seconds": task.params["seconds"],
         "size": task.params["size"],
+        **({"remixed_from_video_id": task.params["remixed_from"]} if task.params.get("remixed_from") else {}),
     }

@@ -30,6 +30,7 @@ router = APIRouter(dependencies=[Depends(door.counted)])
 
 MOST_SECONDS: Final = 60
 NOT_FOUND: Final = task_error(400, "task_not_exist", "task_not_exist")
+NO_PROMPT: Final = task_error(400, "invalid_request", "field prompt is required")
 #: Fields whose JSON type the gateway's decoder insists on (6.7).
 TYPES: Final[Mapping[str, type]] = {"model": str, "prompt": str, "seconds": str, "size": str, "duration": int}
 REFERENCES: Final = ("input_reference", "images", "image")
@@ -46,6 +47,10 @@ class Order:
     size: Size
     said_size: str
     inputs: list[str]
+    remixed_from: str = ""
+    """The id of the film that it is to be like."""
+    seed: str = ""
+    """What it is drawn from, if not its own prompt."""
 
 
 @router.post("/v1/videos", name="videos.create")
@@ -61,19 +66,49 @@ async def create(request: Request, key: Key) -> Response:
     return await _accept(house, call, order)
 
 
+@router.post("/v1/videos/{task_id}/remix", name="videos.remix")
+async def remix(request: Request, key: Key, task_id: str) -> Response:
+    """Accept a film like another one: its model, length, size and scene, by another prompt (7.3)."""
+    house = parts.of(request)
+    fields, _ = await _body(request)
+    parent = house.tasks.find(task_id, "video")
+    if parent is None:
+        raise Refused(task_error(400, "task_origin_not_exist", "task_origin_not_exist"))
+    prompt = str(fields.get("prompt") or "")
+    call = calls.begin(request, key, family="video", kind="video.remix", model=parent.model, prompt=prompt)
+    if not prompt:
+        raise Refused(NO_PROMPT)
+    if phase(parent, house.now()).state != "completed":
+        raise Refused(_upstream_refusal("Video is not ready yet, use GET /v1/videos/{video_id} to check status."))
+    return await _accept(house, call, _again(house, parent, prompt))
+
+
 @router.get("/v1/videos/{task_id}", name="videos.fetch", dependencies=[Depends(door.key)])
 async def fetch(request: Request, task_id: str) -> Response:
     """How a film stands."""
+    view = await _looked(request, task_id, "videos")
+    return responses.write(Reply(200, video_view.body(view)), _id(request))
+
+
+@router.get("/v1/video/generations/{task_id}", name="videos.generations", dependencies=[Depends(door.key)])
+async def fetch_old(request: Request, task_id: str) -> Response:
+    """The same at the older route, in its own format (6.8)."""
+    view = await _looked(request, task_id, "generations")
+    return responses.write(Reply(200, video_view.old_body(view)), _id(request))
+
+
+async def _looked(request: Request, task_id: str, route: str) -> View:
     house = parts.of(request)
     house.settle()
     task = house.tasks.find(task_id, "video")
     await calls.query(request, "video", task)
     if task is None:
         raise Refused(NOT_FOUND)
+    if task.behaviour.query not in ("both", route):
+        message = f"Invalid URL (GET {request.url.path})"
+        raise Refused(openai_error(404, "", message, type_="invalid_request_error"))
     calls.spoil(house, task, "video")
-    at = seen(house.tasks, task, house.now())
-    view = await _view(house, request, task, at)
-    return responses.write(Reply(200, video_view.body(view)), _id(request))
+    return await _view(house, request, task, seen(house.tasks, task, house.now()))
 
 
 @router.get("/v1/videos/{task_id}/content", name="videos.content", dependencies=[Depends(door.key)])
@@ -127,7 +162,7 @@ async def _order(house: Parts, fields: Mapping[str, Any], files: list[bytes]) ->
     if family is None:
         raise Refused(models.no_channel(model))
     if not prompt:
-        raise Refused(task_error(400, "invalid_request", "field prompt is required"))
+        raise Refused(NO_PROMPT)
     said_size = fields.get("size") or family.default_size
     if family.sizes and said_size not in family.sizes:
         raise Refused(task_error(400, "invalid_size", f"sora-2 size is invalid: {said_size}"))
@@ -173,6 +208,25 @@ def _upstream_refusal(message: str) -> Reply:
     return task_error(400, "fail_to_fetch_task", json.dumps(body))
 
 
+def _again(house: Parts, parent: Task, prompt: str) -> Order:
+    """The order of a remix."""
+    family, result = models.family_of(parent.model, "video"), house.shelf.find(parent.params["result"])
+    if family is None or result is None:
+        raise Refused(task_error(400, "channel_not_found", "channel_not_found"))
+    spec = result.spec
+    return Order(
+        parent.model,
+        family,
+        prompt,
+        int(parent.params["seconds"]),
+        (spec["width"], spec["height"]),
+        parent.params["size"],
+        spec.get("inputs", []),
+        remixed_from=parent.id,
+        seed=spec["seed"],
+    )
+
+
 async def _accept(house: Parts, call: Call, order: Order) -> Response:
     """Pay for the film, remember it, answer with its id."""
     task_id = ID_FORMS[call.behaviour.id_form](order.model)
@@ -182,7 +236,7 @@ async def _accept(house: Parts, call: Call, order: Order) -> Response:
         task = Task(
             id=task_id,
             kind="video",
-            action="textGenerate",
+            action="remixGenerate" if order.remixed_from else "textGenerate",
             model=order.model,
             prompt=order.prompt,
             key=call.key,
@@ -190,7 +244,12 @@ async def _accept(house: Parts, call: Call, order: Order) -> Response:
             duration_s=calls.work_seconds(house, call, order.family.takes_s),
             paid_seq=paid_seq,
             said=call.behaviour.said(),
-            params={"seconds": str(order.seconds), "size": order.said_size, "result": result.id},
+            params={
+                "seconds": str(order.seconds),
+                "size": order.said_size,
+                "result": result.id,
+                "remixed_from": order.remixed_from,
+            },
         )
         house.tasks.add(task)
         house.traffic.task(task.model, task.created_at, task.ends_at)
@@ -206,12 +265,12 @@ def _spec(order: Order) -> dict[str, Any]:
     return {
         "draws": "film",
         "format": "mp4",
-        "seed": drawn(order.prompt),
+        "seed": order.seed or drawn(order.prompt),
         "width": width,
         "height": height,
         "seconds": order.seconds,
         "title": drawn(order.prompt),
-        "note": f"{order.model}{' · from a picture' if order.inputs else ''}",
+        "note": f"{order.model}{' · from a picture' if order.inputs else ''}{' · remix' if order.remixed_from else ''}",
         "inputs": order.inputs,
     }
 
@@ -232,6 +291,8 @@ async def _view(house: Parts, request: Request, task: Task, at: Phase) -> View:
     if result is not None and url and task.behaviour.variant == "data_uri":
         film = (await house.shelf.file(result)).read_bytes()
         data_url = f"data:video/mp4;base64,{base64.b64encode(film).decode()}"
+    if result is not None and url and house.tasks.looks(task, "stale_links") < task.behaviour.stale_links:
+        url = result.stale_url(_base(request))
     if url and task.behaviour.variant == "late_url" and house.tasks.looks(task, "late_url") < 2:
         url = ""
     return View(task, at, house.now(), url, f"{_base(request)}/v1/videos/{task.id}/content", data_url)

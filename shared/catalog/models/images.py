@@ -9,6 +9,8 @@ from typing import Any, Final
 from shared.catalog.entry import Entry, Limit, Price
 
 ONE_PICTURE: Final = {"n": Limit(maximum=1)}
+"""Of models whose gateway charges for `n` pictures and makes one (2.7, 4.14), or refuses the number (4.3)."""
+SMALL_PICTURE: Final = {**ONE_PICTURE, "image_size": Limit(values=("1K",))}
 GPT: Final = {"n": Limit(maximum=10), "size": Limit(values=("auto", "1024x1024", "1536x1024", "1024x1536"))}
 
 
@@ -19,8 +21,8 @@ def _image(title: str, lane: str, usd: str, typical_s: float, **more: Any) -> En
 
 
 ENTRIES: Final[Mapping[str, Entry]] = {
-    "nano-banana": _image("Nano Banana", "nano-banana", "0.039", 12, limits=ONE_PICTURE, max_images=3),
-    "gemini-2.5-flash-image": _image("Nano Banana", "nano-banana", "0.039", 12, limits=ONE_PICTURE, max_images=3),
+    "nano-banana": _image("Nano Banana", "nano-banana", "0.039", 12, limits=SMALL_PICTURE, max_images=3),
+    "gemini-2.5-flash-image": _image("Nano Banana", "nano-banana", "0.039", 12, limits=SMALL_PICTURE, max_images=3),
     "nano-banana-pro": _image("Nano Banana Pro", "nano-banana", "0.134", 30, limits=ONE_PICTURE, max_images=14),
     "gemini-3-pro-image-preview": _image(
         "Nano Banana Pro", "nano-banana", "0.134", 30, limits=ONE_PICTURE, max_images=14
@@ -39,6 +41,7 @@ ENTRIES: Final[Mapping[str, Entry]] = {
         15,
         operation_with_images="image.generate",
         max_images=10,
+        limits=ONE_PICTURE,
         defaults={"watermark": False},
     ),
     "doubao-seedream-4-5-251128": _image(
@@ -48,6 +51,7 @@ ENTRIES: Final[Mapping[str, Entry]] = {
         20,
         operation_with_images="image.generate",
         max_images=14,
+        limits=ONE_PICTURE,
         defaults={"watermark": False},
     ),
 }

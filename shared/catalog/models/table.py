@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.catalog.entry import Entry, Lane
-from shared.catalog.models import images, midjourney, videos
+from shared.catalog.models import audio, images, midjourney, text, vectors, videos
 
 LANES: Final[Mapping[str, Lane]] = {
     "nano-banana": Lane(limit=20, rate_per_minute=300),
@@ -19,7 +19,17 @@ LANES: Final[Mapping[str, Lane]] = {
     "midjourney": Lane(limit=10, rate_per_minute=60),
     "sora": Lane(limit=20, rate_per_minute=60),
     "veo": Lane(limit=20, rate_per_minute=60),
+    "audio": Lane(limit=10, rate_per_minute=120),
+    "embedding": Lane(limit=20, rate_per_minute=600),
+    "text": Lane(limit=20, rate_per_minute=300),
     "other": Lane(limit=5, rate_per_minute=60),
 }
 
-ENTRIES: Final[Mapping[str, Entry]] = {**images.ENTRIES, **midjourney.ENTRIES, **videos.ENTRIES}
+ENTRIES: Final[Mapping[str, Entry]] = {
+    **images.ENTRIES,
+    **midjourney.ENTRIES,
+    **videos.ENTRIES,
+    **audio.ENTRIES,
+    **vectors.ENTRIES,
+    **text.ENTRIES,
+}

@@ -6,8 +6,21 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.catalog.entry import Operation
-from shared.catalog.operations import images, midjourney, videos
+from shared.catalog.operations import (
+    audio,
+    chat,
+    chat_images,
+    claude,
+    gemini_text,
+    images,
+    midjourney,
+    responses,
+    vectors,
+    videos,
+)
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
-    operation.name: operation for family in (images, videos, midjourney) for operation in family.OPERATIONS
+    operation.name: operation
+    for family in (images, chat_images, videos, midjourney, audio, vectors, chat, responses, claude, gemini_text)
+    for operation in family.OPERATIONS
 }

@@ -1,4 +1,4 @@
-"""`/v1/videos` (Sora, Veo and kin): ask for a film, then look until it is there.  Pure.
+"""`/v1/videos` (Sora, Veo and kin): ask for a film, or for it once more, then look until it is there.  Pure.
 
 Contract: gateway/midjourney-and-video.md 6 to 8.  Literal replies: tests/replies/videos/.
 """
@@ -6,10 +6,12 @@ Contract: gateway/midjourney-and-video.md 6 to 8.  Literal replies: tests/replie
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.catalog.operations.table import OPERATIONS
+from shared.errors import InputRefused
 from shared.gateway import classify, reading
 from shared.gateway.adapter import Adapter, Looking
 from shared.gateway.call import Call
@@ -21,11 +23,29 @@ LOOK_TIMEOUT_S: Final = 30.0
 IDS: Final = ("id", "task_id", "data.task_id", "data.id", "data", "taskId", "video_id")
 """Where an answer has the upstream id, in the order to try them (6.5)."""
 
-VENDOR_FIELDS: Final = {"negative_prompt": "negativePrompt", "seed": "seed", "aspect_ratio": "aspectRatio"}
+VENDOR_FIELDS: Final = {
+    "negative_prompt": "negativePrompt",
+    "seed": "seed",
+    "aspect_ratio": "aspectRatio",
+    "resolution": "resolution",
+    "person_generation": "personGeneration",
+    "generate_audio": "generateAudio",
+}
 """What the official Veo channel reads from `metadata` alone, with its spelling there (8.1)."""
 
-ONLY_VENDOR: Final = ("negative_prompt", "seed")
+ONLY_VENDOR: Final = frozenset(VENDOR_FIELDS) - {"aspect_ratio"}
 """Of these, what no build knows as a field of its own."""
+
+HOW: Final = frozenset({"metadata", "encoding", "images_in"})
+"""Parameters that are no fields of the request, or not as they are."""
+
+TEXTS: Final = frozenset({"seconds", "watermark", "private"})
+"""Fields that are texts also in JSON: a number of seconds answers 400 (6.7)."""
+
+OFFICIAL_VEO: Final = re.compile(r"veo-\d.*-generate", re.IGNORECASE)
+
+NEEDS_PICTURES: Final = re.compile(r"[-_](?:frames|fl|components)(?:[-_]|\Z)", re.IGNORECASE)
+"""Models that film pictures and nothing else, by their names (8.1)."""
 
 URLS: Final = (
     "video_url",
@@ -61,28 +81,74 @@ URLS: Final = (
 )
 """Where a finished film may be found, in the order to try them (6.6)."""
 
-KEPT: Final = ("seconds", "size", "enhanced_prompt")
+KEPT: Final = ("seconds", "size", "enhanced_prompt", "remixed_from_video_id")
 """Fields of the video object that the user sees in `result`."""
 
 
 def build(call: Call) -> Request:
-    """Ask for one film, as a form also when there is no file: all templates do, and stock reads both (7.1)."""
-    fields = call.params.given()
-    vendor = {name: fields[field] for field, name in VENDOR_FIELDS.items() if field in fields}
-    form = {"model": call.model, "prompt": call.prompt}
-    form |= {name: _as_text(value) for name, value in fields.items() if name not in ONLY_VENDOR}
-    if vendor:
-        form["metadata"] = json.dumps(vendor, ensure_ascii=False)
-    return Request(
-        "POST",
-        "/v1/videos",
-        form=form,
-        files=tuple(
-            Part("input_reference", media.filename, media.content_type, media.content) for media in call.images
-        ),
-        timeout_s=OPERATIONS[call.operation].timeout_s,
-        name=call.operation,
-    )
+    """Ask for one film; as a form also when there is no file: all templates do, and stock reads both (7.1).
+
+    Raises:
+        InputRefused: the model films pictures, and there are none; or the field for them holds one.
+    """
+    check_pictures(call)
+    asked = call.params.given()
+    fields = {name: value for name, value in asked.items() if name not in ONLY_VENDOR | HOW}
+    vendor = {**_vendor(call.model, asked), **asked.get("metadata", {})}
+    is_json = asked.get("encoding") == "json"
+    spelled = _json(call, fields, vendor) if is_json else _form(call, fields, vendor)
+    return Request("POST", "/v1/videos", timeout_s=OPERATIONS[call.operation].timeout_s, name=call.operation, **spelled)
+
+
+def check_pictures(call: Call) -> None:
+    """Whether the model has what it cannot film without, before anything is sent.
+
+    Raises:
+        InputRefused: it has not.
+    """
+    if NEEDS_PICTURES.search(call.model) and not call.images:
+        raise InputRefused(f"{call.model} makes films of pictures, and there are none")
+
+
+def _vendor(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    vendor = {name: asked[field] for field, name in VENDOR_FIELDS.items() if field in asked}
+    if OFFICIAL_VEO.search(model) and "seconds" in asked:
+        vendor["durationSeconds"] = asked["seconds"]
+    return vendor
+
+
+def _form(call: Call, fields: Mapping[str, Any], vendor: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: _as_text(value) for name, value in fields.items()}
+    if OFFICIAL_VEO.search(call.model) and "seconds" in fields:
+        texts["duration"] = texts["seconds"]  # one relay wants both, another passes the twin over (8.1)
+    metadata = {"metadata": json.dumps(vendor, ensure_ascii=False)} if vendor else {}
+    files = (Part("input_reference", media.filename, media.content_type, media.content) for media in call.images)
+    return {"form": {"model": call.model, "prompt": call.prompt, **texts, **metadata}, "files": tuple(files)}
+
+
+def _json(call: Call, fields: Mapping[str, Any], vendor: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: _as_text(value) if name in TEXTS else value for name, value in fields.items()}
+    metadata = {"metadata": vendor} if vendor else {}
+    return {"json": {"model": call.model, "prompt": call.prompt, **values, **metadata, **_json_images(call)}}
+
+
+def _json_images(call: Call) -> dict[str, Any]:
+    """Input pictures as addresses, where their owner gave any: that is what these deployments ask for (7.1)."""
+    field = call.params.given().get("images_in", "images")
+    urls = [media.url or media.data_url for media in call.images]
+    if not urls or field == "images":
+        return {"images": urls} if urls else {}
+    if len(urls) > 1:
+        raise InputRefused(f"{field} holds one picture, not {len(urls)}")
+    return {field: urls[0]}
+
+
+def build_remix(call: Call) -> Request:
+    """Ask for a film again by another prompt; the rest is the gateway's to know (7.3)."""
+    task_id = reading.segment(call.params.given()["task_id"])
+    timeout_s = OPERATIONS[call.operation].timeout_s
+    body = {"prompt": call.prompt}
+    return Request("POST", f"/v1/videos/{task_id}/remix", json=body, timeout_s=timeout_s, name=call.operation)
 
 
 def read(response: Response, call: Call) -> Outcome:
@@ -102,6 +168,12 @@ def read(response: Response, call: Call) -> Outcome:
 
 def build_look(task_id: str) -> Request:
     return Request("GET", f"/v1/videos/{reading.segment(task_id)}", timeout_s=LOOK_TIMEOUT_S, name="video.look")
+
+
+def build_old_look(task_id: str) -> Request:
+    """The same at the older route, which is all that some builds have for tasks of `/v1/videos` (6.8)."""
+    path = f"/v1/video/generations/{reading.segment(task_id)}"
+    return Request("GET", path, timeout_s=LOOK_TIMEOUT_S, name="video.look")
 
 
 def read_look(response: Response, asked_id: str = "") -> Look:
@@ -153,5 +225,7 @@ def _as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-CREATE: Final = Adapter("video.create", build, read, Looking(build_look, read_look))
-ADAPTERS: Final = (CREATE,)
+LOOKING: Final = Looking(build_look, read_look, build_elsewhere=build_old_look)
+CREATE: Final = Adapter("video.create", build, read, LOOKING)
+REMIX: Final = Adapter("video.remix", build_remix, read, LOOKING)
+ADAPTERS: Final = (CREATE, REMIX)

@@ -12,7 +12,22 @@ from shared.gateway import reading
 from shared.gateway.adapters.table import BY_OPERATION
 from shared.gateway.outcome import Accepted, Pending, Produced, Refused, Unseen
 from shared.gateway.request import Response
-from tests.unit.gateway import test_classify, test_images, test_midjourney, test_videos
+from tests.unit.gateway import (
+    test_account,
+    test_audio,
+    test_chat,
+    test_chat_images,
+    test_chat_videos,
+    test_classify,
+    test_claude,
+    test_gemini_images,
+    test_gemini_text,
+    test_images,
+    test_midjourney,
+    test_responses,
+    test_vectors,
+    test_videos,
+)
 from tests.unit.gateway.replies import ROOT, call
 
 #: Keys and words of the contract, so that chance finds its way into the branches.
@@ -46,6 +61,23 @@ KEYS = st.sampled_from(
         "type",
         "choices",
         "usage",
+        "text",
+        "embedding",
+        "index",
+        "results",
+        "relevance_score",
+        "candidates",
+        "content",
+        "parts",
+        "delta",
+        "inlineData",
+        "finish_reason",
+        "finishReason",
+        "stop_reason",
+        "tool_calls",
+        "arguments",
+        "annotations",
+        "promptFeedback",
     ]
 )
 LEAVES = (
@@ -55,21 +87,47 @@ LEAVES = (
     | st.floats()
     | st.text(max_size=8)
     | st.sampled_from(
-        ["SUCCESS", "failed", "https://a.example/b", "data:image/png;base64,AAAA", "{}", '{"error":1}', "[1"]
+        [
+            *("SUCCESS", "failed", "https://a.example/b", "data:image/png;base64,AAAA", "{}", '{"error":1}', "[1"),
+            *("message", "output_text", "tool_use", "function_call", "reasoning", "incomplete", "refusal"),
+        ]
     )
 )
 BODIES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6), max_leaves=12
 )
 STATUSES = st.sampled_from([200, 200, 200, 202, 400, 403, 429, 500, 503, 524])
-CALLS = {
-    name: call(name, task_id="1", custom_id="MJ::1") if name == "midjourney.action" else call(name)
-    for name in OPERATIONS
+#: What some operations cannot be asked without.
+NEEDED: dict[str, dict[str, Any]] = {
+    "midjourney.action": {"task_id": "1", "custom_id": "MJ::1"},
+    "midjourney.change": {"task_id": "1", "action": "REROLL"},
+    "midjourney.simple_change": {"content": "1 R"},
+    "midjourney.modal": {"task_id": "1"},
+    "midjourney.seed": {"task_id": "1"},
+    "video.remix": {"task_id": "1"},
+    "rerank": {"documents": ["a boat"]},
 }
+CALLS = {name: call(name, **NEEDED.get(name, {})) for name in OPERATIONS}
 
 
 def test_every_reply_is_used_by_a_test_and_every_test_has_its_reply() -> None:
-    used = test_classify.REPLIES | test_images.REPLIES | test_videos.REPLIES | test_midjourney.REPLIES
+    families = (
+        test_classify,
+        test_account,
+        test_images,
+        test_chat_images,
+        test_gemini_images,
+        test_videos,
+        test_chat_videos,
+        test_midjourney,
+        test_audio,
+        test_vectors,
+        test_chat,
+        test_responses,
+        test_claude,
+        test_gemini_text,
+    )
+    used = frozenset[str]().union(*(family.REPLIES for family in families))
 
     assert {str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()} == used
 

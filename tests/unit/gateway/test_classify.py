@@ -357,6 +357,13 @@ def test_what_the_gateway_says_in_chinese_is_led_by_what_its_code_means() -> Non
     )
 
 
+def test_a_line_separator_inside_a_text_does_not_cut_an_event() -> None:
+    event = {"error": {"message": "one\u2028two\u0085three"}}
+    body = f"data: {json.dumps(event, ensure_ascii=False)}\n\ndata: [DONE]\n".encode()
+
+    assert classify.documents(body) == [event]
+
+
 def test_a_long_message_is_cut() -> None:
     assert classify.clean("ab " * 400) == ("ab " * 400)[:499] + "…"
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
+from shared.errors import InputRefused
 from shared.gateway import reading
 from shared.gateway.adapters import images
-from shared.gateway.call import Call
+from shared.gateway.call import Call, Media
 from shared.gateway.outcome import ErrorClass, Outcome, Produced, Refused, Source
 from shared.gateway.request import Part, Response
 from tests.unit.gateway.replies import IN_NO_CONTRACT, JPEG, PNG, ROOT, call, reply
@@ -228,3 +230,73 @@ def test_an_edit_is_a_form_with_files_under_one_name() -> None:
         Part("image", "second.jpg", "image/jpeg", JPEG.content),
         Part("mask", "frame.png", "image/png", PNG.content),
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"size": "1024x1024"}, 330),
+        ({"size": "2048x2048"}, 330),
+        ({"size": "4096x4096"}, 630),
+        ({"image_size": "4K"}, 630),
+        ({"quality": "high"}, 630),
+        ({"quality": "4K"}, 630),
+        ({"n": 2}, 630),
+    ],
+)
+def test_large_good_and_several_pictures_are_waited_for_longer(asked: dict[str, Any], expected: int) -> None:
+    assert images.GENERATE.build(call("image.generate", **asked)).timeout_s == expected
+    assert images.EDIT.build(call("image.edit", PNG, **asked)).timeout_s == expected
+
+
+def test_pictures_of_a_stream_stand_in_the_order_of_their_numbers() -> None:
+    events = [
+        {"type": "image_generation.partial_succeeded", "image_index": number, "url": f"https://a.example/{number}.png"}
+        for number in (2, 0, 1)
+    ]
+
+    outcome = read(Response(200, body="".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()))
+
+    assert isinstance(outcome, Produced)
+    found = [source.url for output in outcome.outputs for source in output.sources]
+    assert found == [f"https://a.example/{number}.png" for number in range(3)]
+
+
+def test_an_item_of_the_responses_format_is_a_picture() -> None:
+    code = base64.b64encode(PNG.content * 3).decode()
+    item = {"type": "image_generation_call", "status": "completed", "result": code}
+
+    outcome = read(Response(200, body=json.dumps({"output": [item]}).encode()))
+
+    assert isinstance(outcome, Produced)
+    assert outcome.outputs[0].sources == (Source(content=PNG.content * 3),)
+
+
+MASK: Final = replace(PNG, width=64, height=48)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 64), (128, 96)])
+def test_a_mask_of_another_size_than_its_picture_is_refused(size: tuple[int, int]) -> None:
+    picture = replace(JPEG, width=size[0], height=size[1])
+
+    with pytest.raises(InputRefused, match=f"they have 64x48 and {size[0]}x{size[1]} pixels"):
+        images.EDIT.build(call("image.edit", picture, PNG, mask=MASK))
+
+
+def test_a_mask_fits_the_first_picture_alone() -> None:
+    first, second = replace(JPEG, width=64, height=48), replace(PNG, width=9, height=9)
+
+    assert [part.name for part in images.EDIT.build(call("image.edit", first, second, mask=MASK)).files] == [
+        "image",
+        "image",
+        "mask",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [(JPEG, "must be PNG"), (replace(PNG, content=bytes(4_000_000)), "must have less than 4000000")],
+)
+def test_a_mask_that_is_no_small_png_is_refused(mask: Media, told: str) -> None:
+    with pytest.raises(InputRefused, match=told):
+        images.EDIT.build(call("image.edit", PNG, mask=mask))

@@ -1,26 +1,16 @@
+"""Looking at Midjourney's pictures; submits, films and words have files of their own."""
+
 from __future__ import annotations
 
-import json
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from shared.gateway import reading
-from shared.gateway.adapters import midjourney
-from shared.gateway.outcome import (
-    Accepted,
-    ErrorClass,
-    Look,
-    Outcome,
-    Output,
-    Pending,
-    Produced,
-    Refused,
-    Source,
-    Unseen,
-)
-from shared.gateway.request import Response
-from tests.unit.gateway.replies import IN_NO_CONTRACT, JPEG, PNG, call, reply
+from shared.gateway.adapters.midjourney import looks as looking
+from shared.gateway.outcome import ErrorClass, Look, Output, Pending, Produced, Refused, Source, Unseen
+from tests.unit.gateway import test_midjourney_results, test_midjourney_submits
+from tests.unit.gateway.replies import IN_NO_CONTRACT, reply
 
 ID: Final = "1772611200345018"
 OTHER: Final = "1772611300777042"
@@ -29,39 +19,6 @@ OWN: Final = Source(path=f"/mj/image/{ID}")
 GRID: Final = Source(url=f"https://gw.example/mj/image/{ID}")
 TILES: Final = tuple(Source(url=f"https://cdn.example/{ID}/0_{index}.png") for index in range(4))
 FILMS: Final = tuple(Source(url=f"https://cdn.example/{index}.mp4") for index in range(2))
-
-SUBMITTED: Final[dict[str, Accepted]] = {
-    "2.2-submit-1.json": Accepted(ID),
-    "2.2-submit-1-english.json": Accepted(ID),
-    "2.2-submit-1-number.json": Accepted(ID),
-    "2.2-submit-1-without-properties.json": Accepted(ID),
-    "2.2-submit-1-several-ids.json": Accepted(ID),
-    "2.3-submit-1-queued.json": Accepted(ID),
-    "2.3-submit-22.json": Accepted(ID, "queued"),
-    "2.3-submit-21-exists.json": Accepted(ID),
-    "2.3-submit-0.json": Accepted(ID),
-    "2.3-submit-200.json": Accepted("task_9f"),
-}
-
-#: By file: class, code, and whether it is counted as paid.
-NOT_SUBMITTED: Final[dict[str, tuple[ErrorClass, str, bool]]] = {
-    "3.2-submit-21-window.json": (ErrorClass.INVALID_REQUEST, "modal_required", False),
-    "2.3-submit-21-window-without-words.json": (ErrorClass.INVALID_REQUEST, "modal_required", False),
-    "2.3-submit-1-window.json": (ErrorClass.INVALID_REQUEST, "modal_required", True),
-    "2.3-submit-3-no-account.json": (ErrorClass.UNAVAILABLE, "midjourney_3", False),
-    "2.3-submit-3-parent-gone.json": (ErrorClass.INVALID_REQUEST, "midjourney_3", False),
-    "2.3-submit-4.json": (ErrorClass.INVALID_REQUEST, "midjourney_4", False),
-    "2.3-submit-9.json": (ErrorClass.UNAVAILABLE, "midjourney_9", False),
-    "2.3-submit-23.json": (ErrorClass.RATE_LIMITED, "midjourney_23", False),
-    "2.3-submit-24.json": (ErrorClass.CONTENT_POLICY, "midjourney_24", False),
-    "2.3-submit-24-english.json": (ErrorClass.CONTENT_POLICY, "midjourney_24", False),
-    "2.3-submit-5-with-200.json": (ErrorClass.UNKNOWN_OUTCOME, "do_request_failed", False),
-    "2.2-submit-1-null.json": (ErrorClass.UNKNOWN_OUTCOME, "unreadable_reply", False),
-    "2.2-submit-1-blank.json": (ErrorClass.UNKNOWN_OUTCOME, "unreadable_reply", False),
-    "2.2-submit-1-list.json": (ErrorClass.UNKNOWN_OUTCOME, "unreadable_reply", False),
-    "2.3-submit-code-nobody-listed.json": (ErrorClass.UNKNOWN_OUTCOME, "unreadable_reply", False),
-    **dict.fromkeys(IN_NO_CONTRACT, (ErrorClass.UNKNOWN_OUTCOME, "unreadable_reply", False)),
-}
 
 RUNNING: Final[dict[str, Pending]] = {
     "2.4-task-just-submitted.json": Pending(0, ""),
@@ -139,19 +96,15 @@ LISTED: Final[dict[str, dict[str, Pending | str]]] = {
 
 NOT_LISTED: Final[dict[str, int]] = {"4.2-list-400-numbers.json": 400, **dict.fromkeys(IN_NO_CONTRACT, 200)}
 
-REPLIES: Final = frozenset(
-    f"midjourney/{name}"
-    for name in (*SUBMITTED, *NOT_SUBMITTED, *RUNNING, *DONE, *FAILED, *UNSEEN, *LISTED, *NOT_LISTED)
+REPLIES: Final = (
+    frozenset(f"midjourney/{name}" for name in (*RUNNING, *DONE, *FAILED, *UNSEEN, *LISTED, *NOT_LISTED))
+    | test_midjourney_results.REPLIES
+    | test_midjourney_submits.REPLIES
 )
 
 
-def submitted(response: Response) -> Outcome:
-    asked = call("midjourney.action", task_id=ID, custom_id=CUSTOM_ID)
-    return reading.outcome_of(response, lambda answer: midjourney.read_submit(answer, asked))
-
-
 def look(name: str, status: int = 200) -> Look:
-    return reading.look_of(reply(f"midjourney/{name}", status), midjourney.read_look)
+    return reading.look_of(reply(f"midjourney/{name}", status), lambda answer: looking.PICTURES.read(answer, ID))
 
 
 def produced(name: str) -> Produced:
@@ -161,43 +114,8 @@ def produced(name: str) -> Produced:
 
 
 def looks(name: str, *task_ids: str, status: int = 200) -> dict[str, Look]:
-    return reading.looks_of(reply(f"midjourney/{name}", status), task_ids, midjourney.read_look_many)
-
-
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain; charset=utf-8"])
-@pytest.mark.parametrize("name", sorted(SUBMITTED))
-def test_each_submit_that_was_accepted_gives_the_id_to_look_for(name: str, content_type: str) -> None:
-    assert submitted(reply(f"midjourney/{name}", content_type=content_type)) == SUBMITTED[name]
-
-
-@pytest.mark.parametrize("name", sorted(NOT_SUBMITTED))
-def test_a_submit_is_judged_by_the_code_in_its_body(name: str) -> None:
-    outcome = submitted(reply(f"midjourney/{name}"))
-
-    assert isinstance(outcome, Refused)
-    error = outcome.error
-    assert (error.error_class, error.code, error.charged) == NOT_SUBMITTED[name]
-    assert error.upstream_status == 200
-
-
-def test_a_banned_word_is_named() -> None:
-    outcome = submitted(reply("midjourney/2.3-submit-24.json"))
-
-    assert isinstance(outcome, Refused)
-    assert outcome.error.message == "可能包含敏感词: gory"
-
-
-@pytest.mark.parametrize("code", [1, "1"])
-def test_a_code_may_be_a_text(code: int | str) -> None:
-    assert submitted(Response(200, body=json.dumps({"code": code, "result": ID}).encode())) == Accepted(ID)
-
-
-@pytest.mark.parametrize("code", [None, "", "success", {"a": 1}, [1], 1.5])
-def test_a_code_of_another_kind_is_unreadable(code: Any) -> None:
-    outcome = submitted(Response(200, body=json.dumps({"code": code, "result": ID}).encode()))
-
-    assert isinstance(outcome, Refused)
-    assert outcome.error.error_class is ErrorClass.UNKNOWN_OUTCOME
+    assert looking.PICTURES.read_many is not None
+    return reading.looks_of(reply(f"midjourney/{name}", status), task_ids, looking.PICTURES.read_many)
 
 
 @pytest.mark.parametrize("name", sorted(RUNNING))
@@ -276,63 +194,9 @@ def test_trouble_with_a_list_says_nothing_about_any_task(name: str) -> None:
     assert [type(one) for one in found.values()] == [Unseen, Unseen]
 
 
-@pytest.mark.parametrize(
-    ("mode", "path"),
-    [
-        (None, "/mj/submit/imagine"),
-        ("fast", "/mj-fast/mj/submit/imagine"),
-        ("relax", "/mj-relax/mj/submit/imagine"),
-        ("turbo", "/mj-turbo/mj/submit/imagine"),
-    ],
-)
-def test_the_speed_stands_in_the_path(mode: str | None, path: str) -> None:
-    assert midjourney.IMAGINE.build(call("midjourney.imagine", mode=mode)).path == path
-
-
-def test_an_imagine_carries_its_job_and_its_references() -> None:
-    request = midjourney.IMAGINE.build(call("midjourney.imagine", PNG, JPEG, bot_type="NIJI_JOURNEY"))
-
-    assert request.json == {
-        "prompt": "a tin robot",
-        "base64Array": [PNG.data_url, JPEG.data_url],
-        "botType": "NIJI_JOURNEY",
-        "state": "job_1",
-    }
-
-
-def test_an_action_names_the_parent_and_the_button() -> None:
-    request = midjourney.ACTION.build(call("midjourney.action", task_id=ID, custom_id=CUSTOM_ID, mode="relax"))
-
-    assert request.path == "/mj-relax/mj/submit/action"
-    assert request.json == {"taskId": ID, "customId": CUSTOM_ID, "chooseSameChannel": True, "state": "job_1"}
-
-
-def test_without_a_job_there_is_no_state() -> None:
-    request = midjourney.IMAGINE.build(call("midjourney.imagine", job_id=""))
-
-    assert request.json == {"prompt": "a tin robot", "base64Array": []}
-
-
-@pytest.mark.parametrize(
-    ("prompt", "expected"),
-    [
-        ("fog \u2014ar 3:2 \u2013v 7", "fog --ar 3:2 --v 7"),
-        ("fog \u2014\u2014ar 3:2", "fog --ar 3:2"),
-        ("fog \u2014 and rain", "fog \u2014 and rain"),
-        ("a well\u2014lit room --ar 3:2", "a well\u2014lit room --ar 3:2"),
-    ],
-)
-def test_a_long_dash_before_a_flag_is_made_two(prompt: str, expected: str) -> None:
-    asked = call("midjourney.imagine")
-
-    request = midjourney.IMAGINE.build(type(asked)(asked.operation, asked.model, prompt, asked.params))
-
-    assert request.json["prompt"] == expected
-
-
 def test_a_look_goes_without_a_speed() -> None:
-    one = midjourney.build_look("a:1")
-    many = midjourney.build_look_many([ID, OTHER])
+    one = looking.build_look("a:1")
+    many = looking.build_look_many([ID, OTHER])
 
     assert (one.method, one.path) == ("GET", "/mj/task/a%3A1/fetch")
     assert (many.method, many.path, many.json) == ("POST", "/mj/task/list-by-condition", {"ids": [ID, OTHER]})

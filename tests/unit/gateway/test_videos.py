@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
 
+from shared.catalog.lookup import Catalog
+from shared.catalog.models import videos as models
+from shared.errors import InputRefused
 from shared.gateway import reading
 from shared.gateway.adapters import videos
+from shared.gateway.call import Call, Media
 from shared.gateway.outcome import (
     Accepted,
     ErrorClass,
@@ -38,9 +44,14 @@ CREATED: Final[dict[str, Outcome]] = {
     "6.5-create-camel-case.json": Accepted(ID),
     "6.5-create-video-id.json": Accepted("video_3f6c"),
     "6.5-create-number.json": Accepted("1772620000123"),
+    "6.5-create-long.json": Accepted(
+        "bW9kZWxzL3Zlby0zLjEtZ2VuZXJhdGUtcHJldmlldy9vcGVyYXRpb25zL2FiMTJjZDM0ZWY1Ng==", "queued"
+    ),
     "6.5-create-failed-at-once.json": Accepted(ID, "failed"),
     "8.1-create-colon.json": Accepted("veo3.1-fast:1772630000-kQ2x", "queued"),
     "8.1-create-created.json": Accepted(ID, "pending"),
+    "8.1-create-video-generation.json": Accepted("veo-3.1-fast:1772630000-kQ2x", "processing"),
+    "7.3-remix.json": Accepted("video_9a1e", "queued"),
 }
 
 NOT_CREATED: Final = ("6.5-create-without-id.json", *IN_NO_CONTRACT)
@@ -79,6 +90,7 @@ DONE: Final[dict[str, tuple[Source, ...]]] = {
     "6.8-look-live.json": (Source(url=f"{FILES}/l/kettle.mp4"), CONTENT),
     "6.8-look-sibling.json": (Source(url=f"{FILES}/s/kettle.mp4"), CONTENT),
     "6.9-look-gen-3.json": (CONTENT,),
+    "7.3-look-remixed.json": (CONTENT,),
     "8.2-look-veo.json": (
         Source(url=f"{FILES}/v/kettle.mp4"),
         Source(path="/v1/videos/veo3.1-fast%3A1772630000-kQ2x/content"),
@@ -131,7 +143,10 @@ FAILED: Final[dict[str, tuple[ErrorClass, str, str]]] = {
 UNSEEN: Final[dict[str, int]] = {
     "6.7-look-400-task-not-exist.json": 400,
     "1.1-look-401-key-exhausted.json": 401,
+    "1.1-look-403-allow-list.json": 403,
+    "1.3-look-200-page.html": 200,
     "1.4-look-404.json": 404,
+    "6.8-look-invalid-url.json": 404,
     "2.5-look-200-error.json": 200,
     "6.8-look-empty-record.json": 200,
     **dict.fromkeys(IN_NO_CONTRACT, 200),
@@ -142,6 +157,10 @@ REPLIES: Final = frozenset(f"videos/{name}" for name in (*CREATED, *NOT_CREATED,
 
 def created(response: Response) -> Outcome:
     return reading.outcome_of(response, lambda answer: videos.read(answer, call("video.create")))
+
+
+def asked(model: str, *images: Media, **params: Any) -> Call:
+    return replace(call("video.create", *images, **params), model=model)
 
 
 def look(name: str, status: int = 200) -> Look:
@@ -270,6 +289,162 @@ def test_what_only_veo_knows_is_sent_as_metadata() -> None:
     assert json.loads(request.form["metadata"]) == {"negativePrompt": "雾", "seed": 0, "aspectRatio": "9:16"}
     assert "seed" not in request.form
     assert request.form["aspect_ratio"] == "9:16"
+
+
+@pytest.mark.parametrize(
+    ("model", "metadata"),
+    [
+        ("veo-3.1-generate-preview", {"resolution": "1080p", "personGeneration": "allow_adult", "durationSeconds": 8}),
+        ("veo3.1", {"resolution": "1080p", "personGeneration": "allow_adult"}),
+    ],
+)
+def test_an_official_veo_is_told_its_length_in_every_way_that_one_of_them_reads(
+    model: str, metadata: dict[str, Any]
+) -> None:
+    request = videos.build(asked(model, seconds=8, resolution="1080p", person_generation="allow_adult"))
+
+    assert request.form is not None
+    assert json.loads(request.form["metadata"]) == metadata
+    assert request.form["seconds"] == "8"
+    assert ("duration" in request.form) == ("durationSeconds" in metadata)
+    assert "resolution" not in request.form
+
+
+def test_what_else_a_vendor_knows_goes_with_the_metadata() -> None:
+    request = videos.build(call("video.create", seed=7, metadata={"cameraMotion": "orbit", "seed": 8}))
+
+    assert request.form is not None
+    assert json.loads(request.form["metadata"]) == {"seed": 8, "cameraMotion": "orbit"}
+
+
+def test_as_json_what_must_be_a_text_is_one_and_the_rest_is_what_it_is() -> None:
+    request = videos.build(
+        call("video.create", encoding="json", seconds=8, watermark=False, enhance_prompt=True, seed=7)
+    )
+
+    assert (request.form, request.files) == (None, ())
+    assert request.json == {
+        "model": "the-model",
+        "prompt": "a tin robot",
+        "seconds": "8",
+        "watermark": "false",
+        "enhance_prompt": True,
+        "metadata": {"seed": 7},
+    }
+
+
+HOSTED: Final = replace(PNG, url="https://mine.example/frame.png?sig=a%2Fb")
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (None, {"images": [HOSTED.url]}),
+        ("images", {"images": [HOSTED.url]}),
+        ("image", {"image": HOSTED.url}),
+        ("input_reference", {"input_reference": HOSTED.url}),
+    ],
+)
+def test_as_json_a_picture_is_the_address_that_its_owner_gave(field: str | None, expected: dict[str, Any]) -> None:
+    request = videos.build(call("video.create", HOSTED, encoding="json", images_in=field))
+
+    assert {name: request.json[name] for name in request.json if name not in ("model", "prompt")} == expected
+
+
+def test_as_json_a_picture_without_an_address_is_a_data_url() -> None:
+    request = videos.build(call("video.create", PNG, JPEG, encoding="json"))
+
+    assert request.json["images"] == [PNG.data_url, JPEG.data_url]
+
+
+def test_a_field_for_one_picture_is_not_given_two() -> None:
+    with pytest.raises(InputRefused, match="input_reference holds one picture, not 2"):
+        videos.build(call("video.create", PNG, JPEG, encoding="json", images_in="input_reference"))
+
+
+@pytest.mark.parametrize(
+    "model", ["veo2-fast-frames", "veo3.1-components-4k", "veo_3_1-components-4K", "veo-3.1-landscape-fast-fl"]
+)
+def test_a_model_that_films_pictures_is_not_asked_without_any(model: str) -> None:
+    with pytest.raises(InputRefused, match="makes films of pictures"):
+        videos.build(asked(model))
+
+    assert len(videos.build(asked(model, PNG)).files) == 1
+
+
+@pytest.mark.parametrize("model", ["veo3.1", "veo-3.1-fast", "sora_video2-landscape", "flux-film"])
+def test_other_models_are_asked_with_words_alone(model: str) -> None:
+    assert videos.build(asked(model)).files == ()
+
+
+@pytest.mark.parametrize("name", models.ENTRIES)
+def test_the_name_of_a_model_says_how_many_pictures_it_takes(name: str) -> None:
+    most = models.ENTRIES[name].max_images
+
+    assert most in (0, 1, 2, 3)
+    if videos.NEEDS_PICTURES.search(name):
+        assert most == (3 if "components" in name else 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "cost_usd"),
+    [
+        ("sora-2", "0.40"),
+        ("sora-2-pro-all", "3.00"),
+        ("sora_video2", "1.00"),
+        ("sora_video2-landscape-15s", "1.50"),
+        ("veo3.1", "3.20"),
+        ("veo-3.1-landscape-fast-fl", "1.20"),
+        ("veo_3_1-4K", "4.80"),
+    ],
+)
+def test_a_film_of_no_length_is_estimated_by_what_its_model_makes(model: str, cost_usd: str) -> None:
+    asked = {"model": model, "operation": None, "prompt": "a boat", "params": {}, "inputs_by_role": {}}
+
+    assert Catalog.built_in().resolve(**asked).estimated_cost_usd == Decimal(cost_usd)
+
+
+@pytest.mark.parametrize("operation", ["video.create", "video.remix", "video.chat"])
+@pytest.mark.parametrize("model", ["sora-2", "sora_video2-15s", "veo-3.1-fast-generate-preview"])
+def test_every_model_that_films_serves_every_way_of_filming(model: str, operation: str) -> None:
+    params = {"task_id": "video_1"} if operation == "video.remix" else {}
+
+    resolved = Catalog.built_in().resolve(
+        model=model, operation=operation, prompt="a boat", params=params, inputs_by_role={}
+    )
+
+    assert resolved.operation.name == operation
+
+
+def test_a_remix_names_its_film_in_the_path_and_nothing_but_the_prompt() -> None:
+    request = videos.REMIX.build(call("video.remix", task_id="sora-2:task_01k/9"))
+
+    assert (request.method, request.path) == ("POST", "/v1/videos/sora-2%3Atask_01k%2F9/remix")
+    assert (request.json, request.form, request.name) == ({"prompt": "a tin robot"}, None, "video.remix")
+
+
+def test_what_was_remixed_is_told() -> None:
+    found = look("7.3-look-remixed.json")
+
+    assert isinstance(found, Produced)
+    assert found.result["remixed_from_video_id"] == "video_3f6c"
+
+
+def test_a_film_is_asked_about_at_both_routes_in_turn_while_nothing_is_told() -> None:
+    looking = videos.CREATE.looking
+    assert looking is not None
+
+    paths = [looking.ask("veo3:1/a", misses).path for misses in range(4)]
+
+    assert paths == ["/v1/videos/veo3%3A1%2Fa", "/v1/video/generations/veo3%3A1%2Fa"] * 2
+
+
+@pytest.mark.parametrize("name", ["1.4-look-404.json", "6.8-look-invalid-url.json", "6.7-look-400-task-not-exist.json"])
+def test_a_film_that_is_not_known_may_be_missing(name: str) -> None:
+    found = look(name, UNSEEN[name])
+
+    assert isinstance(found, Unseen)
+    assert found.is_missing
 
 
 def test_an_id_with_a_colon_is_encoded_when_it_is_looked_for() -> None:
