@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +13,14 @@ from api.cli import terminal
 from api.client import Job, JobEvent, Key, Model
 
 if TYPE_CHECKING:
-    from api.cli.doctor import Finding  # it brings drivers that no list of jobs needs
+    from api.cli.doctor.examining import Finding
+
+
+MARKS: Final = {
+    "ok": Text("ok", style="green"),
+    "wrong": Text("WRONG", style="bold red"),
+    "not checked": Text("–", style="yellow"),
+}
 
 
 def jobs(found: Iterable[Job]) -> Table:
@@ -49,6 +56,7 @@ def job(found: Job) -> Table:
         ("seconds", terminal.seconds(found.seconds)),
         ("metadata", ", ".join(f"{name}={value}" for name, value in found.metadata.items())),
         *(("artifact", _artifact(each)) for each in found.artifacts),
+        *_result(found.raw.get("result") or {}),
     ]
     return terminal.table(("", ""), [fact for fact in facts if fact[1]])
 
@@ -58,7 +66,15 @@ def _artifact(artifact: Any) -> str:
     return ", ".join(filter(None, (artifact.id, artifact.content_type, shape, terminal.size(artifact.size_bytes))))
 
 
-def events(found: Sequence[JobEvent]) -> Table:
+def _result(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is not media: the text, and what can be done next.  Vectors and the like are for programs."""
+    buttons = [str(button.get("label") or button.get("emoji") or "?") for button in result.get("buttons") or ()]
+    shown = [("text", str(result.get("text") or "")), ("offers", ", ".join(buttons))]
+    is_told = any(text for _, text in shown) or not result
+    return shown if is_told else [("result", f"has {', '.join(sorted(result))}: see --json")]
+
+
+def events(found: Sequence[JobEvent], title: str | None = None) -> Table:
     rows = [
         (
             terminal.clock(event.created_at),
@@ -69,7 +85,7 @@ def events(found: Sequence[JobEvent]) -> Table:
         )
         for event in found
     ]
-    return terminal.table(("when", "event", "attempt", "cause", "reason"), rows, title="\nevents")
+    return terminal.table(("when", "event", "attempt", "cause", "reason"), rows, title=title)
 
 
 def models(found: Iterable[Model]) -> Table:
@@ -106,7 +122,6 @@ def keys(found: Iterable[Key]) -> Table:
 def findings(found: Iterable[Finding]) -> Table:
     rows = []
     for finding in found:
-        mark = Text("ok", style="green") if finding.ok else Text("WRONG", style="bold red")
-        mend = "" if finding.ok or not finding.mend else f"\n→ {finding.mend}"
-        rows.append((mark, finding.part, f"{finding.detail}{mend}"))
+        mend = f"\n→ {finding.mend}" if finding.state == "wrong" and finding.mend else ""
+        rows.append((MARKS[finding.state], finding.part, f"{finding.detail}{mend}"))
     return terminal.table(("", "part", "what was seen"), rows)

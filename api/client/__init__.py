@@ -14,19 +14,23 @@ from api.client.artifacts import Artifact
 from api.client.assets import Asset
 from api.client.darkroom import Darkroom
 from api.client.errors import ApiError, BadDownload, ClientError, Unreachable
+from api.client.gateway import Balance, GatewayBalance
 from api.client.jobs import Job, JobBody, JobEvent
 from api.client.keys import Key
 from api.client.lanes import Lane
 from api.client.models import Model
 from api.client.pages import Page
+from api.client.usage import Usage, UsageGroup
 
 __all__ = [
     "ApiError",
     "Artifact",
     "Asset",
     "BadDownload",
+    "Balance",
     "ClientError",
     "Darkroom",
+    "GatewayBalance",
     "Job",
     "JobBody",
     "JobEvent",
@@ -35,4 +39,6 @@ __all__ = [
     "Model",
     "Page",
     "Unreachable",
+    "Usage",
+    "UsageGroup",
 ]

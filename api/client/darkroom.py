@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import httpx
 
 from api.client.artifacts import Artifacts
 from api.client.assets import Assets
+from api.client.gateway import Gateway
 from api.client.jobs import Jobs
 from api.client.keys import Keys
 from api.client.lanes import Lanes
 from api.client.models import Models
 from api.client.transport import Transport
+from api.client.usage import Usage, UsageQuery, read_usage
 
 PATIENCE_S = 30.0
 
@@ -47,7 +49,12 @@ class Darkroom:
         self.assets = Assets(self._transport)
         self.models = Models(self._transport)
         self.lanes = Lanes(self._transport)
+        self.gateway = Gateway(self._transport)
         self.keys = Keys(self._transport)
+
+    def usage(self, **query: Unpack[UsageQuery]) -> Usage:
+        """What your project used, by day and model unless told otherwise."""
+        return read_usage(self._transport, query)
 
     def close(self) -> None:
         self._transport.close()

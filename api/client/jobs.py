@@ -19,12 +19,10 @@ LONGEST_WAIT_S: Final = 15.0
 """Of one request: the API answers when the job is final, and `held` is noticed between two."""
 
 
-class JobBody(TypedDict, total=False):
-    """The body of `POST /v1/jobs`, as `/docs` explains it."""
+class Wishes(TypedDict, total=False):
+    """What a new job and a follow-up have in common, as `/docs` explains it."""
 
-    model: Required[str]
     prompt: str
-    operation: str
     inputs: Mapping[str, Any]
     """By role: `{"images": ["https://…", "asset_…", {"job": "job_…", "index": 0}]}`."""
     params: Mapping[str, Any]
@@ -36,15 +34,19 @@ class JobBody(TypedDict, total=False):
     webhook: Mapping[str, Any]
 
 
-class ActionBody(TypedDict, total=False):
+class JobBody(Wishes, total=False):
+    """The body of `POST /v1/jobs`."""
+
+    model: Required[str]
+    operation: str
+
+
+class ActionBody(Wishes, total=False):
     """The body of `POST /v1/jobs/{id}/actions`: an `action`, or a button's `custom_id`."""
 
     action: str
     index: int
     direction: str
-    prompt: str
-    inputs: Mapping[str, Any]
-    params: Mapping[str, Any]
     custom_id: str
 
 
@@ -213,6 +215,18 @@ class Jobs:
     def retry(self, job_id: str) -> Job:
         """Queue a failed, canceled or held job again as a new attempt, which is paid for."""
         return Job.read(self._transport.post(f"{_path(job_id)}/retry"))
+
+    def resolve(
+        self,
+        job_id: str,
+        outcome: Literal["failed", "retry", "running"],
+        *,
+        task_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Say what became of a held job: it failed, is to be tried again, or runs at the gateway as `task_id`."""
+        body = {"as": outcome} | ({"task_id": task_id} if task_id is not None else {})
+        return Job.read(self._transport.post(f"{_path(job_id)}/resolve", body, idempotency_key=idempotency_key))
 
     def action(self, job_id: str, *, idempotency_key: str | None = None, **body: Unpack[ActionBody]) -> Job:
         """A follow-up on a result, as `action="upscale", index=2`; a new job, `parent_id` is this one."""

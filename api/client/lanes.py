@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from datetime import datetime
+from typing import Any, Self, TypedDict, Unpack
+from urllib.parse import quote
 
+from api.client.pages import moment
 from api.client.transport import Transport
+
+
+class LaneBody(TypedDict, total=False):
+    """The body of `PATCH /v1/lanes/{name}`: what is left out stays."""
+
+    limit: int | None
+    """Jobs in flight at once; None: the catalog's again."""
+    rate_per_minute: int | None
+    paused: bool
+    reason: str
+    """Of a pause."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +31,13 @@ class Lane:
     limit: int
     in_flight: int
     queued: int
+    rate_per_minute: int
+    is_paused: bool
+    paused_until: datetime | None
+    """None with `is_paused`: until an admin lets it go on."""
+    pause_reason: str | None
+    limit_now: int
+    """Less than `limit` while it is slowed down."""
     raw: Mapping[str, Any] = field(repr=False)
 
     @classmethod
@@ -26,6 +47,11 @@ class Lane:
             limit=int(raw.get("limit") or 0),
             in_flight=int(raw.get("in_flight") or 0),
             queued=int(raw.get("queued") or 0),
+            rate_per_minute=int(raw.get("rate_per_minute") or 0),
+            is_paused=bool(raw.get("paused")),
+            paused_until=moment(raw.get("paused_until")),
+            pause_reason=raw.get("pause_reason"),
+            limit_now=int(raw.get("limit_now", raw.get("limit")) or 0),
             raw=raw,
         )
 
@@ -38,3 +64,7 @@ class Lanes:
 
     def list(self) -> tuple[Lane, ...]:
         return tuple(Lane.read(each) for each in self._transport.get("/v1/lanes").get("data", []))
+
+    def update(self, name: str, **change: Unpack[LaneBody]) -> Lane:
+        """Set its limit or its rate, pause it or let it go on.  Needs the scope `admin`, of the first project."""
+        return Lane.read(self._transport.patch(f"/v1/lanes/{quote(name, safe='')}", change))

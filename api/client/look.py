@@ -13,7 +13,7 @@ import httpx
 from api.client.errors import Unreachable
 from api.client.transport import checked_url, is_loopback
 
-TIMEOUT_S: Final = 8.0
+TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True)

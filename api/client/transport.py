@@ -1,7 +1,7 @@
 """How the client speaks: one connection pool, tries that never double, errors as one class.
 
-Asking again is safe for every call: reads change nothing, and each POST carries an `Idempotency-Key`, which
-stays the same over the tries of one call.
+Asking again is safe for every call: reads change nothing, a PATCH says how something shall be, and each POST carries
+an `Idempotency-Key`, which stays the same over the tries of one call.
 """
 
 from __future__ import annotations
@@ -76,11 +76,15 @@ class Transport:
             )
         )
 
+    def patch(self, path: str, json: Mapping[str, Any]) -> Json:
+        """Change something to what is said, which again is the same as once."""
+        return self._json(lambda: self._http.patch(path, json=json))
+
     def delete(self, path: str) -> None:
         self._answer(lambda: self._http.delete(path))
 
     @contextmanager
-    def stream(self, path_or_url: str) -> Iterator[httpx.Response]:
+    def stream(self, path_or_url: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
         """One try at a large body, redirects followed; the key stays with the API's own address.
 
         Raises:
@@ -88,7 +92,7 @@ class Transport:
             Unreachable: no answer, or it broke off.
         """
         try:
-            with self._http.stream("GET", path_or_url, follow_redirects=True) as response:
+            with self._http.stream("GET", path_or_url, headers=headers, follow_redirects=True) as response:
                 if response.is_error:
                     response.read()
                     raise ApiError.of(response)

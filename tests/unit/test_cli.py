@@ -3,102 +3,60 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
-from api.cli import commands as cli
-from api.cli import terminal
+from api.cli import asking, ending, terminal
 from api.cli.demo import contact_sheet, demo, jobs_file, shoot
 from api.cli.demo.contact_sheet import File, Frame, Sheet
 from api.cli.demo.shoot import Board
 from api.client import Darkroom
-from api.client.transport import Transport
+from tests.unit.pretend_api import JOB, PNG, run
+from tests.unit.pretend_api import PretendApi as Api
 
 ROOT = Path(__file__).parents[2]
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
-JOB: dict[str, Any] = {
-    "id": "job_1",
-    "state": "succeeded",
-    "model": "nano-banana",
-    "operation": "image.generate",
-    "prompt": "a boat",
-    "progress": 100,
-    "artifacts": [],
-    "error": None,
-    "created_at": "2026-11-20T09:14:03.218000Z",
-    "finished_at": "2026-11-20T09:14:05.218000Z",
-    "metadata": {},
-}
-
-
-class Api:
-    """In place of the API: answers by method and path, and keeps the bodies that it was sent."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, httpx.Response] = {}
-        self.bodies: list[Any] = []
-        self.keys: list[str | None] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.keys.append(request.headers.get("idempotency-key"))
-        is_json = request.headers.get("content-type") == "application/json"
-        self.bodies.append(json.loads(request.read()) if is_json else request.read())
-        return self.answers.get(f"{request.method} {request.url.path}", httpx.Response(404, json={"code": "not_found"}))
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Api:
-    """An API at `http://darkroom.test`, in an empty folder with an empty environment."""
-    made = Api()
-
-    def transport(base_url: str, api_key: str, patience_s: float, _: Any) -> Transport:
-        return Transport(base_url, api_key, 0, httpx.MockTransport(made))
-
-    monkeypatch.setattr("api.client.darkroom.Transport", transport)
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("DARKROOM_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("DARKROOM_API_URL", "http://darkroom.test")
-    monkeypatch.setenv("DARKROOM_API_KEY", "dk_key")
-    return made
-
-
-def run(*words: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `darkroom …`."""
-    result = CliRunner().invoke(cli.app, words, env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, ANSI.sub("", result.stdout), ANSI.sub("", result.stderr)
+COMMANDS = (
+    *("up", "demo", "submit", "jobs", "job", "events", "watch", "download", "action", "cancel", "retry", "resolve"),
+    *("models", "keys", "doctor", "migrate"),
+)
 
 
 def test_help_names_every_command_and_every_exit_code() -> None:
     code, said, _ = run("--help")
 
     assert code == 0
-    commands = ("up", "demo", "submit", "jobs", "job", "watch", "cancel", "retry", "models", "keys", "doctor")
-    assert all(re.search(rf"^\W*{command}\b", said, re.MULTILINE) for command in commands)
-    codes = (cli.FAILED, cli.USAGE, cli.REFUSED, cli.UNREACHABLE, cli.INTERRUPTED)
+    assert all(re.search(rf"^\W*{command}\b", said, re.MULTILINE) for command in COMMANDS)
+    codes = (ending.FAILED, ending.USAGE, ending.REFUSED, ending.UNREACHABLE, ending.INTERRUPTED)
     assert all(re.search(rf"\b{number}\s+\w", said) for number in (0, *codes))
 
 
-@pytest.mark.parametrize(
-    "command", ["up", "demo", "submit", "jobs", "job", "watch", "cancel", "retry", "models", "keys", "doctor"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     code, said, _ = run(command, "--help")
 
     assert code == 0
     assert "--help" in said
+
+
+@pytest.mark.parametrize("words", [(), ("keys",)], ids=["darkroom", "darkroom keys"])
+def test_a_group_that_is_named_alone_shows_its_help_and_that_is_no_mistake(words: tuple[str, ...]) -> None:
+    code, said, trouble = run(*words)
+
+    assert (code, trouble) == (0, "")
+    assert said == run(*words, "--help")[1]
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert run("--version") == (0, f"darkroom {metadata.version('darkroom')}\n", "")
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
@@ -128,7 +86,7 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
 def test_wrong_usage_is_exit_code_2_with_a_word_on_stderr(api: Api, words: tuple[str, ...]) -> None:
     code, said, trouble = run(*words)
 
-    assert code == cli.USAGE
+    assert code == ending.USAGE
     assert said == ""
     assert trouble
 
@@ -140,7 +98,7 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_line(api: Api, tmp_path: P
 
     code, _, trouble = run("submit", "a boat", "--model", "nano-banana", "--out", "file/results")
 
-    assert code == cli.FAILED
+    assert code == ending.FAILED
     assert trouble.endswith("file/results: Not a directory\n")
 
 
@@ -149,7 +107,7 @@ def test_a_setting_that_is_wrong_is_named(api: Api, monkeypatch: pytest.MonkeyPa
 
     code, said, trouble = run("doctor", "--json")
 
-    assert (code, said) == (cli.USAGE, "")
+    assert (code, said) == (ending.USAGE, "")
     assert "DARKROOM_TICK_S" in trouble
 
 
@@ -159,7 +117,7 @@ def test_what_the_api_refuses_is_exit_code_3_in_its_own_words(api: Api) -> None:
 
     code, said, trouble = run("submit", "a boat", "--model", "sora-2", "--param", "seconds=9", "--json")
 
-    assert (code, said) == (cli.REFUSED, "")
+    assert (code, said) == (ending.REFUSED, "")
     assert trouble == "invalid_request: seconds must be 4, 8 or 12, not 9 (request r1)\n"
 
 
@@ -168,7 +126,7 @@ def test_a_key_that_is_refused_comes_with_what_to_do(api: Api) -> None:
 
     code, _, trouble = run("models")
 
-    assert code == cli.REFUSED
+    assert code == ending.REFUSED
     assert "DARKROOM_API_KEY" in trouble
 
 
@@ -180,7 +138,7 @@ def test_an_api_that_cannot_be_reached_is_exit_code_4(api: Api, monkeypatch: pyt
 
     code, said, trouble = run("jobs", "--json")
 
-    assert (code, said) == (cli.UNREACHABLE, "")
+    assert (code, said) == (ending.UNREACHABLE, "")
     assert "darkroom up" in trouble
 
 
@@ -191,7 +149,7 @@ def test_without_a_running_system_or_an_address_it_says_how_to_get_one(
 
     code, _, trouble = run("jobs")
 
-    assert code == cli.UNREACHABLE
+    assert code == ending.UNREACHABLE
     assert "darkroom up" in trouble
 
 
@@ -215,13 +173,13 @@ def test_the_key_of_a_running_up_is_not_sent_to_another_address(api: Api, tmp_pa
 
     code, _, trouble = run("models", "--api-url", "http://elsewhere.test", "--api-key", "")
 
-    assert code == cli.USAGE
+    assert code == ending.USAGE
     assert "DARKROOM_API_KEY" in trouble
     assert api.bodies == []
 
 
 def test_submit_sends_what_was_asked_for(api: Api, tmp_path: Path) -> None:
-    (tmp_path / "boat.png").write_bytes(b"png")
+    (tmp_path / "boat.png").write_bytes(PNG)
     api.answers["POST /v1/assets"] = httpx.Response(201, json={"id": "asset_1"})
     api.answers["POST /v1/jobs"] = httpx.Response(201, json={**JOB, "state": "queued"})
 
@@ -286,7 +244,7 @@ def test_watch_with_json_prints_a_line_for_each_change_and_nothing_else(api: Api
 
     code, said, _ = run("watch", "job_1", "job_1", "--json")
 
-    assert code == cli.FAILED
+    assert code == ending.FAILED
     assert [json.loads(line)["state"] for line in said.splitlines()] == ["failed"]
 
 
@@ -319,7 +277,7 @@ def test_a_key_whose_answer_was_lost_is_to_be_revoked(api: Api) -> None:
 
     code, _, trouble = run("keys", "create", "shop", "--json")
 
-    assert code == cli.FAILED
+    assert code == ending.FAILED
     assert "darkroom keys revoke key_1" in trouble
 
 
@@ -338,7 +296,7 @@ def test_a_key_whose_answer_was_lost_is_to_be_revoked(api: Api) -> None:
     ],
 )
 def test_a_parameter_is_json_where_it_can_be_and_text_otherwise(text: str, value: Any) -> None:
-    assert cli._value(text) == value
+    assert asking.value(text) == value
 
 
 # The file of the demo.
@@ -391,9 +349,18 @@ def test_a_file_without_a_job_is_none() -> None:
 def test_references_become_ids() -> None:
     body = {"model": "m", "inputs": {"images": [{"upload": "a.png"}, {"job": "grid", "index": 2}, "https://x.test/y"]}}
 
-    resolved = jobs_file.resolved(body, {"a.png": "asset_1"}, {"grid": "job_1"})
+    resolved = jobs_file.resolved(body, {"a.png": "asset_1"}, {"grid": "job_1"}, {})
 
     assert resolved["inputs"]["images"] == ["asset_1", {"job": "job_1", "index": 2}, "https://x.test/y"]
+
+
+def test_a_parameter_may_be_the_upstream_task_of_an_earlier_line_that_has_ended() -> None:
+    grid = '{"ref": "grid", "model": "midjourney", "prompt": "a boat"}'
+    seed = '{"model": "midjourney", "operation": "midjourney.seed", "params": {"task_id": {"task": "grid"}}}'
+    wanted = jobs_file.read(f"{grid}\n{seed}", "story.jsonl")[1]
+
+    assert wanted.needs == wanted.needs_ended == {"grid"}
+    assert jobs_file.resolved(wanted.body, {}, {}, {"grid": "17"})["params"] == {"task_id": "17"}
 
 
 # The round of the demo, against an API that is not there at first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from api.client import ApiError, Artifact, BadDownload, Darkroom, Job, Unreachable
+from api.client.artifacts import CHUNK_BYTES
 
 JOB: dict[str, Any] = {
     "id": "job_1",
@@ -270,6 +271,92 @@ def test_a_download_that_breaks_off_is_begun_again(tmp_path: Path) -> None:
     saved = client(server).artifacts.download(artifact(), tmp_path / "boat.png")
 
     assert saved.read_bytes() == CONTENT
+
+
+def breaking_off(content: bytes, status: int = 200) -> httpx.Response:
+    def some() -> Iterator[bytes]:
+        yield content
+        raise httpx.ReadError("cut")
+
+    return httpx.Response(status, content=some())
+
+
+def ranges(server: Server) -> list[str | None]:
+    return [request.headers.get("range") for request in server.requests]
+
+
+def test_a_download_goes_on_where_it_broke_off_for_as_long_as_that_brings_bytes(tmp_path: Path) -> None:
+    film = bytes(range(256)) * 4096
+    whole = artifact(bytes=len(film), sha256=hashlib.sha256(film).hexdigest())
+    first, second = CHUNK_BYTES, 3 * CHUNK_BYTES
+    server = Server(
+        breaking_off(film[:first]),
+        breaking_off(film[first:second], 206),
+        httpx.Response(206, content=film[second:]),
+    )
+
+    saved = client(server, patience_s=0).artifacts.download(whole, tmp_path / "film.mp4")
+
+    assert saved.read_bytes() == film
+    assert ranges(server) == [None, f"bytes={first}-", f"bytes={second}-"]
+    assert list(tmp_path.iterdir()) == [saved]
+
+
+def test_a_download_that_was_given_up_goes_on_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    server = Server(breaking_off(CONTENT[:CHUNK_BYTES]), httpx.ReadError("cut"))
+    with pytest.raises(Unreachable):
+        client(server, patience_s=0).artifacts.download(artifact(), tmp_path / "boat.png")
+    left = [path.name for path in tmp_path.iterdir()]
+
+    later = Server(httpx.Response(206, content=CONTENT[CHUNK_BYTES:]))
+    saved = client(later).artifacts.download(artifact(), tmp_path / "boat.png")
+
+    assert left == [".boat.png.part"]
+    assert saved.read_bytes() == CONTENT
+    assert ranges(later) == [f"bytes={CHUNK_BYTES}-"]
+    assert list(tmp_path.iterdir()) == [saved]
+
+
+def test_where_ranges_are_not_known_a_download_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / ".boat.png.part").write_bytes(CONTENT[:1000])
+    server = Server(httpx.Response(200, content=CONTENT))
+
+    saved = client(server).artifacts.download(artifact(), tmp_path / "boat.png")
+
+    assert saved.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("left", [b"of another film", CONTENT, CONTENT + b"more"])
+def test_a_part_that_is_of_no_use_is_thrown_away(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / ".boat.png.part").write_bytes(left)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        begin = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        return httpx.Response(206 if begin else 200, content=CONTENT[begin:])
+
+    saved = client(answer).artifacts.download(artifact(), tmp_path / "boat.png")
+
+    assert saved.read_bytes() == CONTENT
+    assert list(tmp_path.iterdir()) == [saved]
+
+
+def test_a_download_that_brings_nothing_new_is_given_up(tmp_path: Path) -> None:
+    server = Server(httpx.ReadError("cut"))
+
+    with pytest.raises(Unreachable):
+        client(server, patience_s=0).artifacts.download(artifact(), tmp_path / "boat.png")
+
+    assert len(server.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_held_job_is_resolved_once(pauses: list[float]) -> None:
+    server = Server(httpx.ReadError("cut"), httpx.Response(200, json=JOB))
+
+    client(server).jobs.resolve("job_1", "running", task_id="video_1")
+
+    assert [json.loads(request.content) for request in server.requests] == [{"as": "running", "task_id": "video_1"}] * 2
+    assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
 
 
 def test_a_job_is_read_with_units_and_without_surprises() -> None:

@@ -54,6 +54,8 @@ class Frame:
     seconds: float | None
     cost_usd: Decimal | None
     files: Sequence[File]
+    said: str = ""
+    """What came in words or as data, in short."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ def closing_lines(result: Result) -> list[str]:
     if result.data_dir is not None:
         lines.append(f"its data and logs are kept: darkroom up --data-dir {result.data_dir}")
     if any(frame.state == "held" for frame in result.frames):
-        lines.append("a held job waits for you: darkroom job ID tells why, darkroom retry ID pays for it again")
+        told = "darkroom job ID tells why, darkroom retry ID pays for it again, darkroom resolve ID says what you found"
+        lines.append(f"a held job waits for you: {told}")
     return lines
 
 

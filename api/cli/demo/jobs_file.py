@@ -1,7 +1,8 @@
 """The file of a demo: one job on each line, as the API takes it, and a few words that tie them together.  Pure.
 
 Besides the fields of `POST /v1/jobs` a line may have `ref`, a name for other lines to use.  An input may be
-`{"upload": "boat.png"}`, a file beside this one, or `{"job": REF}`, the result of an earlier line.  A line with
+`{"upload": "boat.png"}`, a file beside this one, or `{"job": REF}`, the result of an earlier line; a parameter may
+be `{"task": REF}`, the upstream task of one, or `{"task": REF, "and": "U2"}`, with a word behind it.  A line with
 `of` is a follow-up on the result of that earlier line, and has the fields of `POST /v1/jobs/{id}/actions`.
 examples/README.md explains it to users.
 """
@@ -40,7 +41,13 @@ class Wanted:
     def needs(self) -> set[str]:
         """The refs that must have become jobs before this one can be submitted."""
         named = {each["job"] for each in _references(self.body) if "job" in each}
-        return named | ({self.of} if self.of is not None else set())
+        return named | self.needs_ended
+
+    @property
+    def needs_ended(self) -> set[str]:
+        """Those of them that must have succeeded: it follows up on what they came to."""
+        tasks = {str(value["task"]) for value in self.body.get("params", {}).values() if _is_task(value)}
+        return tasks | ({self.of} if self.of is not None else set())
 
 
 def read(text: str, name: str) -> list[Wanted]:
@@ -65,10 +72,24 @@ def read(text: str, name: str) -> list[Wanted]:
     return found
 
 
-def resolved(body: Body, asset_ids: Mapping[str, str], job_ids: Mapping[str, str]) -> dict[str, Any]:
-    """The body as the API takes it: uploads as asset ids, refs as job ids."""
+def resolved(
+    body: Body, asset_ids: Mapping[str, str], job_ids: Mapping[str, str], task_ids: Mapping[str, str]
+) -> dict[str, Any]:
+    """The body as the API takes it: uploads as asset ids, refs as the ids of jobs or of upstream tasks."""
     inputs = {role: _resolved_role(value, asset_ids, job_ids) for role, value in body.get("inputs", {}).items()}
-    return {**body, "inputs": inputs} if inputs else dict(body)
+    params = {
+        name: _resolved_task(value, task_ids) if _is_task(value) else value
+        for name, value in body.get("params", {}).items()
+    }
+    return {**body, **({"inputs": inputs} if inputs else {}), **({"params": params} if params else {})}
+
+
+def _is_task(value: Any) -> bool:
+    return isinstance(value, dict) and "task" in value and set(value) <= {"task", "and"}
+
+
+def _resolved_task(value: Mapping[str, Any], task_ids: Mapping[str, str]) -> str:
+    return " ".join([task_ids[str(value["task"])], *([str(value["and"])] if "and" in value else [])])
 
 
 def _wanted(line: str, number: int, refs: set[str]) -> Wanted:
@@ -88,6 +109,8 @@ def _wanted(line: str, number: int, refs: set[str]) -> Wanted:
     wanted = Wanted(number, ref, of, body)
     if not isinstance(body.get("inputs", {}), dict):
         raise BadFile('inputs must be an object, as {"images": […]}')
+    if not isinstance(body.get("params", {}), dict):
+        raise BadFile('params must be an object, as {"size": "1024x1024"}')
     unknown = sorted(wanted.needs - refs)
     if unknown:
         raise BadFile(f"no earlier line has the ref {unknown[0]!r}")

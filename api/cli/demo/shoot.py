@@ -6,8 +6,9 @@ round may fail as a whole, since any process of the system may die at any moment
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -69,6 +70,12 @@ class Board:
     @property
     def all_succeeded(self) -> bool:
         return self.all_done and all(self.state(wanted) == "succeeded" for wanted in self.wanted)
+
+    @property
+    def task_ids(self) -> dict[str, str]:
+        """The upstream tasks of the lines that have a ref and one."""
+        found = ((ref, self.jobs[self.by_ref(ref).number].raw.get("upstream") or {}) for ref in self.job_ids)
+        return {ref: str(upstream["task_id"]) for ref, upstream in found if upstream.get("task_id")}
 
     @property
     def job_ids(self) -> dict[str, str]:
@@ -178,11 +185,12 @@ def _submit(board: Board, client: Darkroom, wanted: Wanted) -> None:
         ApiError: one that passes; a refusal is kept on the board.
     """
     lacking = [ref for ref in wanted.needs if board.by_ref(ref).number not in board.jobs]
+    lacking += [ref for ref in wanted.needs_ended if board.state(board.by_ref(ref)) != "succeeded"]
     gone = [ref for ref in wanted.needs if board.state(board.by_ref(ref)) in progress.ENDED - {"succeeded"}]
     if gone:
         board.refused[wanted.number] = f"{gone[0]} did not succeed"
         return
-    if lacking or (wanted.of is not None and board.state(board.by_ref(wanted.of)) != "succeeded"):
+    if lacking:
         return
     try:
         board.jobs[wanted.number] = _create(board, client, wanted)
@@ -196,7 +204,7 @@ def _submit(board: Board, client: Darkroom, wanted: Wanted) -> None:
 
 def _create(board: Board, client: Darkroom, wanted: Wanted) -> Job:
     _upload(board, client, wanted)
-    body: dict[str, Any] = jobs_file.resolved(wanted.body, board.asset_ids, board.job_ids)
+    body: dict[str, Any] = jobs_file.resolved(wanted.body, board.asset_ids, board.job_ids, board.task_ids)
     if board.is_sandbox:
         body.setdefault("on_unknown", "retry")  # costs nothing there, and a killed worker only delays
     key = f"demo-{board.run_id}-{wanted.number}"
@@ -272,7 +280,19 @@ def _frame(board: Board, wanted: Wanted) -> Frame:
         seconds=job.seconds if job is not None else None,
         cost_usd=job.cost_usd if job is not None else None,
         files=board.files.get(wanted.number, []),
+        said=_said(job.raw.get("result") or {}) if job is not None else "",
     )
+
+
+SAID_MOST: Final = 400
+"""Characters of a text that the contact sheet shows."""
+
+
+def _said(result: Mapping[str, Any]) -> str:
+    """The text of a result, or its data."""
+    text = result.get("text")
+    told = text if isinstance(text, str) and text else json.dumps(result, ensure_ascii=False) if result else ""
+    return told if len(told) <= SAID_MOST else told[: SAID_MOST - 1] + "…"
 
 
 def _origin(wanted: Wanted) -> str:
