@@ -33,7 +33,8 @@ SECRET_LENGTH: Final = 43
 """62 to this power is just above 2 to the 256th."""
 LENGTH_MOST: Final = 256
 
-OPEN: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+DOCS: Final = frozenset({"/openapi.json", "/docs", "/docs/plain", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"})
+OPEN: Final = frozenset({"/", "/console", "/healthz", "/readyz", *DOCS})
 """Addresses that need no key."""
 
 RANK: Final = {scope: rank for rank, scope in enumerate(KeyScope)}

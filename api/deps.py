@@ -5,13 +5,16 @@ Async, although none waits: FastAPI would run each in a thread of its own, which
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from pydantic import BeforeValidator
 
 from api.auth import Caller
 from api.jobs.waiting import Waiting
@@ -78,6 +81,21 @@ Wait = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Items on a page.")]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before.")]
+
+RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+
+
+def _read_time(value: object) -> object:
+    """A time as RFC 3339 writes it; pydantic would take a number, too."""
+    try:
+        if isinstance(value, str) and RFC_3339.fullmatch(value):
+            return datetime.fromisoformat(value.upper())
+    except ValueError:
+        pass  # the 30th of February
+    raise ValueError("must be a time with its zone as RFC 3339 writes it: 2026-11-20T09:14:03Z")
+
+
+Time = Annotated[datetime, BeforeValidator(_read_time)]
 
 FREE_QUERY: Final = "metadata."
 """What a query may hold whatever the route declares, where the route reads it."""

@@ -43,31 +43,34 @@ class Limits:
         headers = MutableHeaders(scope=scope)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         is_upload = scope["path"] in UPLOADS and kind == "multipart/form-data"
-        limit = self.settings.upload_limit_bytes + FRAME_BYTES if is_upload else self.settings.json_limit_bytes
+        limit = self.settings.upload_limit_bytes if is_upload else self.settings.json_limit_bytes
+        told = too_large(limit, "a file" if is_upload else "a JSON body")
+        frame = FRAME_BYTES if is_upload else 0
         announced = headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > limit:
-            raise too_large(limit)
-        bounded = counted(receive, limit)
+        if announced.isdecimal() and int(announced) > limit + frame:
+            raise told
+        bounded = counted(receive, limit + frame, told)
         if not is_upload:
-            bounded = await self._json(kind, headers, bounded)
+            bounded = await self._json(kind, headers, bounded, scope["path"] in UPLOADS)
         await self.app(scope, bounded, send)
 
-    async def _json(self, kind: str, headers: MutableHeaders, receive: Receive) -> Receive:
+    async def _json(self, kind: str, headers: MutableHeaders, receive: Receive, takes_files: bool) -> Receive:
         body = await read(receive)
         if body:
             if not kind:
                 headers["content-type"] = "application/json"
             elif kind != "application/json" and not kind.endswith("+json"):
-                raise InvalidRequest(f"the body must be JSON (Content-Type: application/json), not {kind[:80]}")
+                wanted = "a file as multipart/form-data, or JSON" if takes_files else "JSON"
+                raise InvalidRequest(f"the body must be {wanted} (Content-Type: application/json), not {kind[:80]}")
             await run_in_threadpool(inbound.read, body) if len(body) > THREAD_FROM_BYTES else inbound.read(body)
         return replayed(body, receive)
 
 
-def too_large(limit_bytes: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"the body is larger than {limit_bytes} bytes")
+def too_large(limit_bytes: int, what: str = "a file") -> PayloadTooLarge:
+    return PayloadTooLarge(f"{what} may have at most {limit_bytes} bytes ({limit_bytes / 2**20:.3g} MiB)")
 
 
-def counted(receive: Receive, limit_bytes: int) -> Receive:
+def counted(receive: Receive, limit_bytes: int, told: PayloadTooLarge) -> Receive:
     """The same messages, until there are more bytes than allowed."""
     size_bytes = 0
 
@@ -77,7 +80,7 @@ def counted(receive: Receive, limit_bytes: int) -> Receive:
         size_bytes += len(message.get("body", b""))
         if size_bytes > limit_bytes:
             # FastAPI lets this one through from wherever it reads a body.
-            raise HTTPException(413, str(too_large(limit_bytes)))
+            raise HTTPException(413, str(told))
         return message
 
     return bounded

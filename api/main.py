@@ -16,12 +16,13 @@ from api.auth import Authentication
 from api.figures import DatabaseFigures
 from api.jobs.waiting import Waiting
 from api.limits import Limits
+from api.methods import Heads
 from api.ports import AppPorts
 from api.readiness import Readiness
-from api.routes import artifacts, assets, health, jobs, keys, lanes, metrics, models, projects
+from api.routes import artifacts, assets, docs, gateway, health, jobs, keys, lanes, metrics, models, projects, usage
 from shared.settings import Settings
 
-ROUTES: Final = (jobs, artifacts, assets, models, lanes, keys, projects, health, metrics)
+ROUTES: Final = (jobs, artifacts, assets, models, lanes, gateway, usage, keys, projects, health, metrics, docs)
 
 
 def create_app(settings: Settings, given: AppPorts | None = None) -> FastAPI:
@@ -45,12 +46,15 @@ def create_app(settings: Settings, given: AppPorts | None = None) -> FastAPI:
         summary="Prompts in, stored pictures, films and sounds out.",
         description=openapi.DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
         dependencies=[Depends(deps.only_known_query)],
         # The outermost first: each sees only what those before it let through.
         middleware=[
             Middleware(Access, requests=Requests(registry)),
             Middleware(Authentication),
             Middleware(Limits, settings=settings),
+            Middleware(Heads),
         ],
     )
     app.state.registry = registry

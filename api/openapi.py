@@ -71,6 +71,8 @@ TAGS: Final = {
     "assets": "Uploaded inputs.",
     "models": "The catalog.",
     "lanes": "Limits that jobs share.",
+    "gateway": "What is left there.",
+    "usage": "What a project used.",
     "api keys": "Who may do what.",
     "projects": "Walls between users.",
     "operations": "For those who run Darkroom.",

@@ -23,8 +23,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from api import inbound
+from api import inbound, methods
 from shared import errors
+from shared.catalog import wording
+from shared.catalog.wording import Wrong
 from shared.errors import CallerError, FieldError, InvalidRequest
 
 log = structlog.get_logger(__name__)
@@ -53,6 +55,7 @@ TITLE: Final[Mapping[str, str]] = {
     "rate_limited": "Too many requests",
     "unavailable": "A part of Darkroom is down",
     "method_not_allowed": "The address knows no such method",
+    "range_not_satisfiable": "There are no such bytes",
     "internal": "An error of ours",
 }
 CODE_OF_STATUS: Final[Mapping[int, str]] = {
@@ -62,6 +65,7 @@ CODE_OF_STATUS: Final[Mapping[int, str]] = {
     405: "method_not_allowed",
     409: "conflict",
     413: "payload_too_large",
+    416: "range_not_satisfiable",
     429: "rate_limited",
     503: "unavailable",
 }
@@ -159,13 +163,15 @@ def register(app: FastAPI) -> None:
         response = of(error, request.state.request_id)
         if response is None:
             raise error
+        if response.status_code == 405:
+            response.headers["Allow"] = methods.allowed(request)
         return response
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         route = request.scope.get("route")
         body = getattr(getattr(route, "body_field", None), "field_info", None)
-        fields = [field_of(item, getattr(body, "annotation", None)) for item in error.errors()]
+        fields = fields_of(error.errors(), error.body, getattr(body, "annotation", None))
         return _of_caller(InvalidRequest(summary(fields), tuple(fields)), request.state.request_id)
 
     for kind in (CallerError, errors.StorageUnavailable, PoolTimeout, DBAPIError, HTTPException):
@@ -178,30 +184,33 @@ def summary(fields: Sequence[FieldError]) -> str:
     return told[0] if len(told) == 1 else f"{len(told)} fields are wrong: {'; '.join(told)}"
 
 
-def field_of(item: Mapping[str, Any], body: Any) -> FieldError:
-    """One of pydantic's errors, named where the caller wrote it."""
-    place, *path = item["loc"]
-    where = path if place == "body" else [place, *path]
-    pointer = "".join(f"/{inbound.escaped(step)}" for step in _visible(where))
-    if item["type"] == "extra_forbidden":
-        known = _known_fields(body, _visible(path[:-1]))
-        return FieldError(pointer, f"there is no such field{nearest(str(path[-1]), known)}")
-    if item["type"] == "missing":
-        return FieldError(pointer, "is needed" if where else "a JSON body is needed (Content-Type: application/json)")
-    return FieldError(pointer, _told(str(item["msg"])))
+def fields_of(found: Sequence[Mapping[str, Any]], body: Any, annotation: Any) -> list[FieldError]:
+    """Pydantic's errors, named where the caller wrote what is wrong.
+
+    Args:
+        body: what was sent, as JSON holds it.
+        annotation: the type that it should have.
+    """
+    elsewhere = [item for item in found if item["loc"][0] != "body"]
+    inside = [{**item, "loc": item["loc"][1:]} for item in found if item["loc"][0] == "body"]
+    return [
+        *(FieldError(_pointer(item["loc"]), wording.told([{**item, "loc": ()}], None)[0].told) for item in elsewhere),
+        *(_field_of(wrong, annotation) for wrong in wording.told(inside, body)),
+    ]
 
 
-def _visible(path: Sequence[str | int]) -> list[str | int]:
-    """Without the names of union members that pydantic puts in between."""
-    return [step for step in path if step not in UNION_TAGS]
+def _field_of(wrong: Wrong, annotation: Any) -> FieldError:
+    pointer = _pointer(wrong.path)
+    if wrong.kind == "extra_forbidden":
+        known = _known_fields(annotation, wrong.path[:-1])
+        return FieldError(pointer, f"there is no such field{nearest(str(wrong.path[-1]), known)}")
+    if wrong.kind == "missing" and not wrong.path:
+        return FieldError(pointer, "a JSON body is needed (Content-Type: application/json)")
+    return FieldError(pointer, wrong.told)
 
 
-UNION_TAGS: Final = frozenset({"an address", "a result"})
-"""Of `shapes.Input`."""
-
-
-def _told(message: str) -> str:
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+def _pointer(path: Sequence[str | int]) -> str:
+    return "".join(f"/{inbound.escaped(step)}" for step in path)
 
 
 def _known_fields(annotation: Any, path: Sequence[str | int]) -> list[str]:
@@ -250,7 +259,7 @@ EXAMPLE: Final[Mapping[str, str]] = {
     "forbidden": "this needs a key with the scope write",
     "not_found": "there is no job job_01k8f0v4kge8yrbx6m4v0h2z9c",
     "conflict": "the job is succeeded; only a job that is not finished can be canceled",
-    "payload_too_large": "the body is larger than 104857600 bytes",
+    "payload_too_large": "a file may have at most 104857600 bytes (100 MiB)",
     "idempotency_key_reused": "this Idempotency-Key was used for another request",
     "unavailable": "the object store does not answer",
 }

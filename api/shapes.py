@@ -5,7 +5,7 @@ What is taken refuses fields that it does not know.  Answers have their fields i
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     StringConstraints,
     Tag,
 )
+from pydantic_core import PydanticKnownError
 
 from shared.lifecycle import EVENT_OF, State
 from shared.policy import OnUnknown
@@ -59,12 +60,19 @@ def _known_event(name: str) -> str:
     return name
 
 
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")  # else true is 1
+    return value
+
+
 def _bounded(labels: dict[str, str]) -> dict[str, str]:
     if len(labels) > 16:
         raise ValueError(f"must be at most 16 pairs, not {len(labels)}")
     return labels
 
 
+NO_FLAG = BeforeValidator(_no_flag)
 EventName = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_event)]
 Metadata = Annotated[
     dict[
@@ -76,7 +84,10 @@ Metadata = Annotated[
 
 
 class Webhook(Taken):
-    """Where the news of this one job goes, besides the project's webhook endpoints."""
+    """Where the news of this one job goes, besides the project's webhook endpoints.
+
+    It is checked and kept with the job.  This version does not deliver it yet: follow the job with `?wait=`.
+    """
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] = Field(
         examples=["https://shop.example/hooks"]
@@ -94,20 +105,25 @@ class JobInput(Taken):
     """The result of another job of the same project; this one waits for it."""
 
     job: Annotated[str, StringConstraints(max_length=64)] = Field(examples=[JOB_ID])
-    index: int = Field(0, ge=0, le=63)
+    index: Annotated[int, Field(ge=0, le=63), NO_FLAG] = 0
     """Which of its artifacts, from 0."""
 
 
-def _kind_of(value: Any) -> str:
-    return "an address" if isinstance(value, str) else "a result"
+def _kind_of(value: Any) -> str | None:
+    return "an address" if isinstance(value, str) else "a result" if isinstance(value, dict | JobInput) else None
 
 
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+INPUT_TOLD = 'must be an https:// URL, a data: URL, asset_…, artifact_…, or {"job": "job_…", "index": 0}'
+
 # One member or the other: else a mistake in one would be told of both.
-Input = Annotated[Annotated[str, Tag("an address")] | Annotated[JobInput, Tag("a result")], Discriminator(_kind_of)]
+Input = Annotated[
+    Annotated[str, Tag("an address")] | Annotated[JobInput, Tag("a result")],
+    Discriminator(_kind_of, custom_error_type="input", custom_error_message=INPUT_TOLD),
+]
 """An `https://` URL, a `data:` URL, `asset_…`, `artifact_…`, or the result of another job."""
 InputList = Annotated[
     list[Input], Field(max_length=64), BeforeValidator(_as_list, json_schema_input_type=list[Input] | Input)
@@ -118,17 +134,18 @@ Inputs = dict[Annotated[str, StringConstraints(min_length=1, max_length=32)], In
 class Wishes(Taken):
     """How a job is to be treated, whatever it makes."""
 
-    priority: int = Field(5, ge=0, le=9)
+    priority: Annotated[int, Field(ge=0, le=9), NO_FLAG] = 5
     """Higher goes first."""
-    ttl_seconds: int | None = Field(None, ge=1, le=365 * 86400)
+    ttl_seconds: Annotated[int, Field(ge=1, le=365 * 86400), NO_FLAG] | None = None
     """Past this the job fails, whatever its state.  Left out: it has all the time there is."""
-    max_attempts: int = Field(3, ge=1, le=10)
+    max_attempts: Annotated[int, Field(ge=1, le=10), NO_FLAG] = 3
     """How many paid calls it may take."""
     on_unknown: OnUnknown = OnUnknown.HOLD
     """What to do when nobody can tell whether a paid call went through: `hold` for a person, `retry`, or `fail`."""
     metadata: Metadata = Field({}, examples=[{"sku": "A-113"}])
     """Up to 16 string pairs of your own; found with `?metadata.sku=A-113`."""
     webhook: Webhook | None = None
+    """Kept with the job, and not delivered yet by this version."""
 
 
 class NewJob(Wishes):
@@ -165,7 +182,7 @@ class NewJob(Wishes):
 
 
 class NewAction(Wishes):
-    """A follow-up on the result of a Midjourney job: one of its buttons."""
+    """A follow-up on a result: a button of a Midjourney job, or what else can be made of a film or a picture."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -174,17 +191,19 @@ class NewAction(Wishes):
     )
 
     action: Literal["upscale", "variation", "reroll", "zoom", "pan", "inpaint", "animate", "remix"] | None = None
-    index: int | None = Field(None, ge=1, le=4)
-    """Which of the four pictures, from 1, as on the button U2."""
+    index: Annotated[int, Field(ge=1, le=4), NO_FLAG] | None = None
+    """Which of the pictures or films, from 1, as on the button U2."""
     direction: Literal["left", "right", "up", "down", "subtle", "strong", "creative"] | None = None
     """Where to pan, or which kind of upscale or variation of a single picture."""
     custom_id: Annotated[str, StringConstraints(min_length=3, max_length=512)] | None = None
     """In place of `action`: the button itself, from `result.buttons`."""
     prompt: str | None = None
+    """What is to be different; left out, the parent's where the action can do without.  `zoom` reads `--zoom 1.8`."""
     inputs: Inputs = {}
+    """For `inpaint`: `{"mask": …}`."""
     params: dict[str, Any] = {}
-    """As `mode`; left out, the parent's."""
-    priority: int | None = Field(None, ge=0, le=9)  # type: ignore[assignment]
+    """Of the operation that is asked for, as `mode` or `motion`; left out, `mode` is the parent's."""
+    priority: Annotated[int, Field(ge=0, le=9), NO_FLAG] | None = None  # type: ignore[assignment]
     """Left out, the parent's."""
 
 
@@ -221,6 +240,25 @@ class NewKey(Taken):
     """`read` looks, `write` makes and cancels jobs, `admin` makes keys; each includes those before it."""
     project_id: str | None = Field(None, examples=[PROJECT_ID])
     """Another project than the caller's: for keys of the first project alone, the operator's."""
+
+
+class LaneChange(Taken):
+    """What is to be different about a lane; what is left out stays."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"limit": 5, "rate_per_minute": 30}, {"paused": True, "reason": "the provider has trouble"}]
+        }
+    )
+
+    limit: Annotated[int, Field(ge=0, le=100_000), NO_FLAG] | None = None
+    """Jobs in flight at once, by all workers together; 0 lets none go.  Null: the catalog's again."""
+    rate_per_minute: Annotated[int, Field(ge=1, le=1_000_000), NO_FLAG] | None = None
+    """Paid calls begun in a minute, at most.  Null: the catalog's again."""
+    paused: Annotated[bool, Field(strict=True)] | None = None
+    """`true` lets nothing more go until somebody says `false`, which ends any pause."""
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)] | None = None
+    """Of the pause, for those who wait."""
 
 
 # What callers get.
@@ -306,7 +344,7 @@ class Queue(Given):
     reason: Reason | None = Field(examples=["lane_limit"])
     """Null: nothing is in its way, it goes with the next look at the queue."""
     position: int | None = Field(examples=[3])
-    """In its lane, from 1; 0 once it is dispatched; null if it is far back, or not in line yet."""
+    """In its lane, from 1; null if it is far back, or not in line yet."""
     eta_seconds: int | None = Field(examples=[42])
     """An estimate of the seconds until it goes; null if nobody can tell."""
 
@@ -345,12 +383,13 @@ class Job(Given):
     cost: Cost
     created_at: datetime = Field(examples=[TIME])
     submitted_at: datetime | None
+    """When the call of the present attempt began; null until then, also after a retry."""
     upstream_finished_at: datetime | None
     finished_at: datetime | None
     deadline_at: datetime | None
     metadata: dict[str, str]
     queue: Queue | None = Field(None, exclude_if=_is_none)
-    """While it waits; left out otherwise."""
+    """While it is waiting or queued; left out otherwise."""
 
 
 class DryRun(Given):
@@ -412,6 +451,9 @@ class Price(Given):
 
     per_call: str = Field(examples=["0.00"])
     per_second: str = Field(examples=["0.10"])
+    per_minute: str = Field(examples=["0.006"])
+    per_million_characters: str = Field(examples=["15.00"])
+    per_million_tokens: str = Field(examples=["0.02"])
     currency: Literal["USD"] = "USD"
 
 
@@ -436,7 +478,9 @@ class Model(Given):
     price: Price
     typical_seconds: float
     available: bool | None
-    """Whether the gateway's key may use it; null as long as that is not known."""
+    """Whether the gateway's key may use it: the gateway lists it.  Null as long as that is not known."""
+    available_seen_at: datetime | None = Field(examples=[TIME])
+    """When the gateway last said so."""
 
 
 class Lane(Given):
@@ -451,7 +495,14 @@ class Lane(Given):
     rate_per_minute: int
     paused: bool
     paused_until: datetime | None
+    """Null with `paused`: until an admin lets it go on."""
     pause_reason: str | None
+    limit_now: int
+    """What holds just now: less than `limit` for some minutes after the gateway said that it is too much."""
+    slow_reason: str | None
+    """What the gateway said then; null while all of `limit` holds."""
+    set_by_hand: list[Literal["limit", "rate_per_minute"]]
+    """What an admin has set; the rest follows the catalog at each start."""
 
 
 class Key(Given):
@@ -502,3 +553,94 @@ class Readiness(Given):
     database: PartHealth
     broker: PartHealth
     s3: PartHealth
+
+
+class Balance(Given):
+    """What is left of something, as the gateway said last.  Money is USD; 500 000 of the gateway's units are one."""
+
+    status: Literal["ok", "exhausted", "expired", "refused", "banned"] | None = Field(examples=["ok"])
+    """`exhausted`: right, and nothing left · `expired` · `refused`: unknown or disabled · `banned`: its user is
+    disabled · null: not known."""
+    remaining_usd: str | None = Field(examples=["7.531"])
+    used_usd: str | None = Field(examples=["2.469"])
+    total_usd: str | None = Field(examples=["10.00"])
+    seen_at: datetime | None = Field(examples=[TIME])
+    """When the gateway said so; null: it has not yet."""
+    age_seconds: int | None = Field(examples=[42])
+    """How old that is by now."""
+    tried_at: datetime | None = Field(examples=[TIME])
+    """When it was last asked."""
+    error: str | None = Field(examples=[None])
+    """Why the last question told nothing new; null: it did."""
+
+
+class KeyBalance(Balance):
+    """What the gateway's key has left."""
+
+    name: str | None = Field(examples=["render-farm"])
+    """What the gateway's console calls the key."""
+    unlimited: bool | None = Field(examples=[False])
+    """It has no limit of its own: it may spend what its user has left, and `remaining_usd` is null."""
+    expires_at: datetime | None = Field(examples=[None])
+    """Null: never, or not known."""
+    allowed_models: list[str] | None = Field(examples=[["gpt-image-1"]])
+    """The only models that it may use; null: all of its group."""
+    source: Literal["usage", "billing"] | None = Field(examples=["usage"])
+    """How the gateway was asked.  `billing` is the older way: there the numbers may be the user's instead of the
+    key's, and in the operator's currency."""
+
+
+class UserBalance(Balance):
+    """What the account has left that the key belongs to."""
+
+    username: str | None = Field(examples=["farm"])
+    group: str | None = Field(examples=["vip"])
+    """It decides on prices and models."""
+    requests: int | None = Field(examples=[913])
+    """Counted by the gateway."""
+
+
+class GatewayBalance(Given):
+    """What can still be spent at the gateway."""
+
+    object: Literal["gateway_balance"] = "gateway_balance"
+    currency: Literal["USD"] = "USD"
+    remaining_usd: str | None = Field(examples=["7.531"])
+    """What the key can still spend: the lesser of what it and its user have left, as far as that is known."""
+    token: KeyBalance
+    user: UserBalance | None
+    """Null where no `DARKROOM_GATEWAY_ACCESS_TOKEN` is set: only that can ask for it."""
+
+
+class UsageCounts(Given):
+    """Jobs that were created in a time, what they stored, and what they cost."""
+
+    jobs: int = Field(examples=[128])
+    bytes: int = Field(examples=[164003211])
+    """Of their stored results, without thumbnails."""
+    spend: Cost
+    """By the catalog's list price, once for each job that has a result, may have one or was canceled on its way."""
+    unpriced_jobs: int = Field(examples=[0])
+    """Jobs that would count in `spend`, but whose price nobody knows."""
+
+
+class UsageGroup(UsageCounts):
+    """The same for one group; it has the fields that were asked for in `group_by`."""
+
+    day: date | None = Field(None, examples=["2026-11-20"], exclude_if=_is_none)
+    """UTC."""
+    model: str | None = Field(None, examples=["sora-2"], exclude_if=_is_none)
+    operation: str | None = Field(None, examples=["video.create"], exclude_if=_is_none)
+    state: State | None = Field(None, examples=["succeeded"], exclude_if=_is_none)
+
+
+class Usage(Given):
+    """What a project used."""
+
+    object: Literal["usage"] = "usage"
+    from_: datetime = Field(alias="from", examples=[TIME])
+    to: datetime = Field(examples=[TIME])
+    group_by: list[str] = Field(examples=[["day", "model"]])
+    data: list[UsageGroup]
+    """The newest day first."""
+    total: UsageCounts

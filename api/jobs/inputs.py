@@ -22,7 +22,7 @@ from sqlmodel import Session, col
 from api import inbound
 from api.ports import AppPorts
 from api.problems import summary
-from api.shapes import Input, JobInput
+from api.shapes import INPUT_TOLD, Input, JobInput
 from shared import ids, media
 from shared.catalog.entry import Role
 from shared.catalog.lookup import Catalog
@@ -118,7 +118,7 @@ def _check_of(item: Placed, roles: Roles, ports: AppPorts) -> Callable[[], str |
         return lambda: wrong_address(named, ports.outbound)
     if ids.is_id("asset", named) or ids.is_id("artifact", named):
         return lambda: None
-    return lambda: 'must be an https:// URL, a data: URL, asset_…, artifact_…, or {"job": "job_…", "index": 0}'
+    return lambda: INPUT_TOLD
 
 
 def wrong_address(url: str, outbound: Outbound) -> str | None:

@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import case, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import Session, col
 
 from api.jobs import inputs
+from api.jobs.follow_ups import FollowUp
 from api.ports import AppPorts
 from api.shapes import NewAction, NewJob, Wishes
 from shared import claims, events, ids
 from shared.catalog import entry
 from shared.catalog.lookup import CREDENTIAL, Catalog, Resolved
-from shared.errors import FieldError, InvalidRequest
+from shared.errors import Conflict, FieldError, InvalidRequest
 from shared.lifecycle import State
 from shared.tables import Job, JobNeed, JobRequest, Lane
 from shared.tables.lanes import BURST_S
@@ -40,8 +41,8 @@ class Admissible:
     @property
     def estimated_cost_usd(self) -> str | None:
         """A decimal as text; None where nobody knows the price."""
-        price = self.resolved.entry.price
-        return str(self.resolved.estimated_cost_usd) if price.per_call or price.per_second else None
+        cost = self.resolved.estimated_cost_usd
+        return None if cost is None else str(cost)
 
 
 def check(body: NewJob, ports: AppPorts) -> Admissible:
@@ -62,25 +63,39 @@ def check(body: NewJob, ports: AppPorts) -> Admissible:
     return Admissible(resolved, body.prompt or "", body.inputs, body, body.priority, resolved.lane)
 
 
-def follow_up(parent: Job, asked: JobRequest, custom_id: str, body: NewAction, ports: AppPorts) -> Admissible:
-    """Another job that presses a button of a finished one, in the same lane.
+def follow_up(parent: Job, asked: FollowUp, body: NewAction, ports: AppPorts) -> Admissible:
+    """Another job that goes on from a finished one, in the same lane.
 
     Raises:
         InvalidRequest: with every field that is wrong.
+        Conflict: nothing here does what is asked for.
     """
-    mode = {"mode": asked.params["mode"]} if "mode" in asked.params else {}
+    entry = ports.catalog.models.get(parent.model)
+    with_pictures = entry.operation_with_images if entry is not None else None
+    operation = asked.operation or with_pictures or "image.edit"
+    if operation not in ports.catalog.operations:
+        raise Conflict(f"this Darkroom has no {operation}, which it would take")
     resolved = ports.catalog.resolve(
-        model=parent.model,
-        operation="midjourney.action",
-        prompt=body.prompt,
-        params={**mode, **body.params, "task_id": parent.upstream_task_id, "custom_id": custom_id},
-        inputs_by_role={role: len(listed) for role, listed in body.inputs.items()},
+        model=_model_for(operation, parent.model, ports.catalog),
+        operation=operation,
+        prompt=asked.prompt,
+        params=asked.params,
+        inputs_by_role={role: len(listed) for role, listed in asked.inputs.items()},
     )
+    inputs.check(asked.inputs, resolved.operation.inputs, ports)
     if body.webhook is not None:
         inputs.check_webhook(body.webhook.url, ports.outbound)
     priority = parent.priority if body.priority is None else body.priority
-    prompt = asked.prompt if body.prompt is None else body.prompt
-    return Admissible(resolved, prompt, body.inputs, body, priority, parent.lane, parent.id)
+    return Admissible(resolved, asked.prompt, asked.inputs, body, priority, parent.lane, parent.id)
+
+
+def _model_for(operation: str, model: str, catalog: Catalog) -> str:
+    """The parent's model, or the one of its lane that does just this: with its own price, and its own times."""
+    if operation != "midjourney.video":
+        return model
+    lane = catalog.entry(model).lane
+    own = (name for name, one in catalog.models.items() if one.operation == operation and one.lane == lane)
+    return next(own, model)
 
 
 def admit(session: Session, project_id: str, wanted: Admissible, catalog: Catalog) -> str:
@@ -150,19 +165,27 @@ def ensure_lane(session: Session, name: str, catalog: Catalog) -> None:
     """Make a lane's row from the catalog if it is missing.  One that is there is its operator's."""
     if session.execute(select(col(Lane.name)).where(col(Lane.name) == name)).one_or_none() is not None:
         return
-    lane = catalog.lanes.get(name.removeprefix(f"{CREDENTIAL}."), catalog.lanes["other"])
-    session.execute(upsert(Lane).values(_lane(name, lane)).on_conflict_do_nothing())
+    session.execute(upsert(Lane).values(_lane(name, listed_lane(name, catalog))).on_conflict_do_nothing())
+
+
+def listed_lane(name: str, catalog: Catalog) -> entry.Lane:
+    """What the catalog says of a lane; of one that it does not know, what it says of all others."""
+    return catalog.lanes.get(name.removeprefix(f"{CREDENTIAL}."), catalog.lanes["other"])
 
 
 def set_lanes(session: Session, catalog: Catalog) -> None:
-    """Make the lanes as the catalog has them: the missing ones are made, the others get its limit and rate."""
+    """Make the lanes as the catalog has them: the missing ones are made, the others get its limit and rate.
+
+    What an admin has set (`PATCH /v1/lanes/{name}`) stays: it was set for a reason that a restart does not take away.
+    """
     for family, lane in sorted(catalog.lanes.items()):
+        limit = case((col(Lane.limit_by_hand), col(Lane.limit)), else_=lane.limit)
+        rate_per_minute = case((col(Lane.rate_by_hand), col(Lane.rate_per_minute)), else_=lane.rate_per_minute)
         session.execute(
             upsert(Lane)
             .values(_lane(f"{CREDENTIAL}.{family}", lane))
             .on_conflict_do_update(
-                index_elements=["name"],
-                set_={"limit_in_flight": lane.limit, "rate_per_minute": lane.rate_per_minute},
+                index_elements=["name"], set_={"limit_in_flight": limit, "rate_per_minute": rate_per_minute}
             )
         )
 

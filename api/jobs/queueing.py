@@ -14,20 +14,21 @@ from api import shapes
 from shared.catalog.lookup import Catalog
 from shared.lifecycle import State
 from shared.tables import Job
-from shared.tables.lanes import BURST_S
+from shared.tables.lanes import BURST_S, PRESENT_LIMIT
 
 LINE_MOST: Final = 1_000
 """So far back a place in line is told; counting a longer one would cost more than it says."""
 
-_LANES: Final = text("""
-    SELECT lanes.name, limit_in_flight AS most, rate_per_minute,
+_LANES: Final = text(f"""
+    SELECT lanes.name, {PRESENT_LIMIT} AS most, rate_per_minute,
         LEAST(GREATEST(1, rate_per_minute * :burst_s / 60.0),
             tokens + rate_per_minute / 60.0 * GREATEST(0, extract(epoch FROM now() - tokens_at))) AS tokens,
-        extract(epoch FROM paused_until - now()) AS paused_s,
+        CASE WHEN isfinite(paused_until) THEN CAST(extract(epoch FROM paused_until - now()) AS float8)
+            WHEN paused_until > now() THEN CAST('Infinity' AS float8) END AS paused_s,
         (SELECT count(*) FROM jobs WHERE lane = lanes.name AND state IN ('dispatched', 'submitting', 'running'))
             AS in_flight
     FROM lanes WHERE lanes.name = ANY(:lanes)
-""")
+""")  # noqa: S608 - the formula is a constant of ours
 _LINE: Final = text("""
     SELECT line.id, line.position, line.due_s
     FROM unnest(CAST(:lanes AS text[])) AS wanted(lane), LATERAL (
@@ -49,13 +50,12 @@ class LaneNow:
     rate_per_minute: int
     tokens: float
     paused_s: float | None
-    """Seconds until it goes on; None or less than 0: it is not paused."""
+    """Seconds until it goes on; None or less than 0: it is not paused.  Infinite: until an admin lets it go on."""
 
 
 def waits(session: Session, rows: Sequence[Job], catalog: Catalog) -> Mapping[str, shapes.Queue]:
     """By job id, for those that wait."""
     found = {row.id: shapes.Queue(reason="inputs", position=None, eta_seconds=None) for row in _in(rows, State.WAITING)}
-    found |= {row.id: shapes.Queue(reason=None, position=0, eta_seconds=0) for row in _in(rows, State.DISPATCHED)}
     queued = _in(rows, State.QUEUED)
     if queued:
         names = sorted({row.lane for row in queued})
@@ -92,7 +92,7 @@ def wait_of(lane: LaneNow | None, position: int | None, due_s: float | None, typ
     return shapes.Queue(
         reason=_reason(lane, due_s),
         position=position,
-        eta_seconds=None if eta_s is None else math.ceil(max(eta_s, later_s)),
+        eta_seconds=None if eta_s is None or math.isinf(later_s) else math.ceil(max(eta_s, later_s)),
     )
 
 

@@ -19,6 +19,8 @@ from shared.tables.artifacts import Stored
 
 TELLS_ERROR = frozenset({State.FAILED, State.HELD})
 """A job that goes on has no error, whatever an earlier try came to."""
+NOT_SUBMITTED = frozenset({State.WAITING, State.QUEUED, State.DISPATCHED})
+"""The call of the attempt that comes has not begun; when that of the last one did, its events say."""
 
 
 def job(session: Session, job_id: str, catalog: Catalog, links: Links) -> shapes.Job:
@@ -105,7 +107,7 @@ def _job(
         error=None if error is None else shapes.JobError.model_validate(error),
         cost=shapes.Cost(estimated=asked.estimated_cost_usd),
         created_at=row.created_at,
-        submitted_at=row.submitted_at,
+        submitted_at=None if row.state in NOT_SUBMITTED else row.submitted_at,
         upstream_finished_at=row.upstream_finished_at,
         finished_at=row.finished_at,
         deadline_at=row.deadline_at,

@@ -7,14 +7,15 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from sqlmodel import Session
+from starlette.exceptions import HTTPException
 
-from api import ranges, shapes
+from api import methods, ranges, shapes
 from api.auth import Caller
 from api.deps import Ports, Reader, ToLinks, missing, wanted_id
 from api.jobs import showing
 from api.links import filename
 from api.ports import AppPorts
-from api.problems import responses
+from api.problems import MEDIA_TYPE, responses
 from api.ranges import Unsatisfiable
 from shared.errors import NotFound, ObjectMissing, Unavailable
 from shared.storage import ByteRange, delivery_headers
@@ -60,12 +61,14 @@ CONTENT: Final[dict[int | str, dict[str, Any]]] = {
         "headers": {"Location": {"schema": {"type": "string"}}},
     },
     304: {"description": "They are what `If-None-Match` says"},
-    416: {"description": "There are no such bytes"},
+    416: {
+        "description": "There are no such bytes; `Content-Range` says how many there are",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
     **responses(NotFound, Unavailable),
 }
 
 
-@router.head("/{artifact_id}/content", include_in_schema=False)
 @router.get("/{artifact_id}/content", response_class=Response, summary="Download an artifact", responses=CONTENT)
 def read_content(artifact_id: str, request: Request, caller: Reader, ports: Ports, links: ToLinks) -> Response:
     """A redirect to the object store, or the bytes themselves, as the operator has set it.
@@ -91,16 +94,18 @@ def _streamed(row: Artifact, request: Request, ports: AppPorts) -> Response:
     if ranges.matches(request.headers.get("if-none-match"), etag):
         return Response(None, 304, headers)
     asked = request.headers.get("range")
-    if request.headers.get("if-range", etag) != etag:
+    # A range of a head means nothing (RFC 9110, 14.2).
+    if methods.is_head(request) or request.headers.get("if-range", etag) != etag:
         asked = None
     part = ranges.read(asked, row.size_bytes)
     if isinstance(part, Unsatisfiable):
-        return Response(None, 416, {**headers, "Content-Range": f"bytes */{row.size_bytes}"})
+        told = f"the artifact has {row.size_bytes} bytes, from 0 to {row.size_bytes - 1}"
+        raise HTTPException(416, told, {"Content-Range": f"bytes */{row.size_bytes}", "Accept-Ranges": "bytes"})
     status, length = (200, row.size_bytes) if part is None else (206, ranges.length(part, row.size_bytes))
     headers["Content-Length"] = str(length)
     if part is not None:
         headers["Content-Range"] = f"bytes {part.first}-{part.first + length - 1}/{row.size_bytes}"
-    if request.method == "HEAD":
+    if methods.is_head(request):
         return Response(None, status, headers)
     return _body(row, part, status, headers, ports)
 

@@ -17,14 +17,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
-from sqlalchemy import func, select
-from sqlmodel import Session
+from sqlalchemy import delete, func, select
+from sqlmodel import Session, col
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from api import idempotency, limits, problems, shapes
+from api import idempotency, inbound, limits, pages, problems, shapes
 from api.auth import Caller
-from api.deps import IdempotencyKey, Ports, Reader, Writer, missing, wanted_id
+from api.deps import Cursor, IdempotencyKey, Limit, Ports, Reader, Writer, missing, wanted_id
 from api.idempotency import Ticket
 from api.jobs import inputs, showing
 from api.ports import AppPorts
@@ -52,6 +52,10 @@ router = APIRouter(prefix="/v1/assets", tags=["assets"])
 FETCH_S: Final = 60.0
 """Longest fetch of an input by address."""
 COPY_BYTES: Final = 2**20
+TAKEN: Final[tuple[media.Kind, ...]] = ("image", "video", "audio", "document")
+"""What operations take as inputs; anything else would be kept for nothing."""
+WANTED: Final = "taken are whole pictures, films, sounds and PDFs"
+NEEDED: Final = 'a file is needed (multipart/form-data, field file), or JSON with its address: {"url": "https://…"}'
 
 BODY: Final = {
     "requestBody": {
@@ -91,7 +95,10 @@ class InHand:
     responses=responses(Forbidden, Conflict, PayloadTooLarge, KeyReused, Unavailable),
 )
 async def create(request: Request, caller: Writer, ports: Ports, idempotency_key: IdempotencyKey = None) -> Response:
-    """A file as multipart, or `{"url": …}` to be fetched.  The type is what the bytes say."""
+    """A picture, a film, sound or a PDF: a file as multipart, or `{"url": …}` to be fetched.
+
+    The type is what the bytes say.
+    """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         url = _read_url(await request.body())
         return await run_in_threadpool(_from_url, url, caller, request, idempotency_key, ports)
@@ -106,12 +113,14 @@ async def create(request: Request, caller: Writer, ports: Ports, idempotency_key
 
 
 def _read_url(body: bytes) -> str:
+    if not body:
+        raise InvalidRequest(NEEDED, (FieldError("", NEEDED),))
+    given = inbound.read(body)
     try:
-        return shapes.AssetFromUrl.model_validate_json(body).url
+        return shapes.AssetFromUrl.model_validate(given).url
     except ValidationError as error:
-        fields = tuple(
-            problems.field_of({**item, "loc": ("body", *item["loc"])}, shapes.AssetFromUrl) for item in error.errors()
-        )
+        found = [{**item, "loc": ("body", *item["loc"])} for item in error.errors()]
+        fields = tuple(problems.fields_of(found, given, shapes.AssetFromUrl))
         raise InvalidRequest(problems.summary(fields), fields) from None
 
 
@@ -194,10 +203,7 @@ def _replay(ticket: Ticket | None, ports: AppPorts) -> Response | None:
 
 def _keep(in_hand: InHand, caller: Caller, ticket: Ticket | None, ports: AppPorts) -> Response:
     """Look at it, upload it, then write its row: an object without a row is litter, a row without an object a lie."""
-    try:
-        facts = media.inspect(in_hand.path, ports.settings.image_limit_pixels)
-    except WrongMedia as error:
-        raise _wrong(in_hand.pointer, f"is not media that can be used, but {error}") from error
+    facts = _look(in_hand, ports)
     asset_id = ids.new("asset")
     row = _row(asset_id, caller.project_id, in_hand, facts)
     ports.store.put_file(row["object_key"], in_hand.path, facts.content_type, {"asset": asset_id})
@@ -211,6 +217,20 @@ def _keep(in_hand: InHand, caller: Caller, ticket: Ticket | None, ports: AppPort
         raise
     _discard(row["object_key"], ports)
     return kept.response()
+
+
+def _look(in_hand: InHand, ports: AppPorts) -> media.Media:
+    """
+    Raises:
+        InvalidRequest: no operation takes such a thing.
+    """
+    try:
+        facts = media.inspect(in_hand.path, ports.settings.image_limit_pixels)
+    except WrongMedia as error:
+        raise _wrong(in_hand.pointer, f"is {error}; {WANTED}") from error
+    if facts.kind not in TAKEN:
+        raise _wrong(in_hand.pointer, f"is {media.ARTICLE[facts.kind]} ({facts.content_type}); {WANTED}")
+    return facts
 
 
 def _row(asset_id: str, project_id: str, in_hand: InHand, facts: media.Media) -> dict[str, Any]:
@@ -248,16 +268,56 @@ def _discard(key: str, ports: AppPorts) -> None:
         log.info("api.litter", object_key=key)
 
 
+@router.get("", response_model=shapes.Page[shapes.Asset], summary="List assets", responses=responses(Unavailable))
+def read_all(caller: Reader, ports: Ports, limit: Limit = 50, cursor: Cursor = None) -> shapes.Page[shapes.Asset]:
+    """Those of the key's project, newest first."""
+    page = pages.page_of(f"assets of {caller.project_id}", limit, cursor)
+    found = (
+        select(Asset).where(col(Asset.project_id) == caller.project_id).order_by(col(Asset.id).desc()).limit(page.fetch)
+    )
+    if page.after is not None:
+        found = found.where(col(Asset.id) < page.after)
+    with ports.transaction() as session:
+        rows = session.execute(found).scalars().all()
+    has_more = len(rows) > limit
+    return shapes.Page[shapes.Asset](
+        data=[show(row) for row in rows[:limit]],
+        has_more=has_more,
+        next_cursor=page.cursor(rows[limit - 1].id) if has_more else None,
+    )
+
+
 @router.get(
     "/{asset_id}", response_model=shapes.Asset, summary="Show an asset", responses=responses(NotFound, Unavailable)
 )
 def read(asset_id: str, caller: Reader, ports: Ports) -> shapes.Asset:
     """What is known of an uploaded input."""
+    return show(_own(asset_id, caller, ports))
+
+
+def _own(asset_id: str, caller: Caller, ports: AppPorts) -> Asset:
     with ports.transaction() as session:
         row = session.get(Asset, wanted_id("asset", asset_id))
     if row is None or row.project_id != caller.project_id:
         raise missing("asset", asset_id)
-    return show(row)
+    return row
+
+
+@router.delete(
+    "/{asset_id}",
+    status_code=204,
+    response_class=Response,
+    summary="Delete an asset",
+    responses=responses(Forbidden, NotFound, Unavailable),
+)
+def remove(asset_id: str, caller: Writer, ports: Ports) -> Response:
+    """With its bytes.  A job that names it and has not been submitted yet will fail; what is submitted goes on."""
+    row = _own(asset_id, caller, ports)
+    # The bytes first: if the object store is down, the row still says where they are, and the caller may try again.
+    ports.store.delete(row.object_key)
+    with ports.transaction() as session:
+        session.execute(delete(Asset).where(col(Asset.id) == row.id))
+    return Response(status_code=204)
 
 
 def show(row: Asset) -> shapes.Asset:

@@ -12,7 +12,9 @@ router = APIRouter(tags=["operations"])
 
 
 @router.get("/", include_in_schema=False)
+@router.get("/console", include_in_schema=False)
 def read_root() -> Response:
+    """Until there is a console, whoever looks for it finds what there is."""
     return RedirectResponse("/docs", 302)
 
 

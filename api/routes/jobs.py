@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -21,6 +20,7 @@ from api.deps import (
     Limit,
     Ports,
     Reader,
+    Time,
     ToLinks,
     Wait,
     Waiter,
@@ -29,13 +29,13 @@ from api.deps import (
     wanted_id,
 )
 from api.idempotency import Kept, Ticket
-from api.jobs import buttons, inputs, intake, showing, steering
+from api.jobs import follow_ups, inputs, intake, showing, steering
 from api.links import Links
 from api.ports import AppPorts
 from api.problems import responses
-from shared.errors import Conflict, FieldError, Forbidden, InvalidRequest, KeyReused, NotFound, Unavailable
+from shared.errors import Conflict, Forbidden, InvalidRequest, KeyReused, NotFound, Unavailable
 from shared.lifecycle import State
-from shared.tables import Event, Job, JobRequest, JobResult
+from shared.tables import Artifact, Event, Job, JobRequest, JobResult
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -71,11 +71,14 @@ async def create(
     dry_run: Annotated[bool, Query(description="Check and price it; make nothing.")] = False,
     wait: Wait = 0,
 ) -> Response:
-    """Everything is checked before anything is spent.  What is answered exists, and survives any crash."""
-    if dry_run:
-        return _answer(await run_in_threadpool(_try_out, body, caller, ports), 200)
+    """Everything is checked before anything is spent.  What is answered exists, and survives any crash.
+
+    A dry run makes nothing, so it leaves its `Idempotency-Key` to the run that follows.
+    """
     content = body.model_dump(mode="json", exclude_unset=True)
     ticket = idempotency.ticket(caller.project_id, idempotency_key, request.method, request.url.path, content)
+    if dry_run:
+        return _answer(await run_in_threadpool(_try_out, body, caller, ports), 200)
 
     def make() -> JSONResponse:
         try:
@@ -175,8 +178,8 @@ def read_all(
     parent_id: Annotated[str | None, Query(max_length=64, description="Follow-ups of this job.")] = None,
     batch_id: Annotated[str | None, Query(max_length=64)] = None,
     schedule_id: Annotated[str | None, Query(max_length=64)] = None,
-    created_after: Annotated[datetime | None, Query(description="Not before this time.")] = None,
-    created_before: Annotated[datetime | None, Query(description="Before this time.")] = None,
+    created_after: Annotated[Time | None, Query(description="Not before this time.")] = None,
+    created_before: Annotated[Time | None, Query(description="Before this time.")] = None,
     q: Annotated[str | None, Query(max_length=1000, description="Words that are all in the prompt.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -198,9 +201,9 @@ def read_all(
         if value is not None:
             found = found.where(col(column) == value)
     if created_after is not None:
-        found = found.where(col(Job.created_at) >= _aware(created_after, "created_after"))
+        found = found.where(col(Job.created_at) >= created_after)
     if created_before is not None:
-        found = found.where(col(Job.created_at) < _aware(created_before, "created_before"))
+        found = found.where(col(Job.created_at) < created_before)
     if q is not None or labels:
         found = found.join(JobRequest, col(JobRequest.job_id) == col(Job.id)).where(*_requested(q, labels))
     if batch_id is not None or schedule_id is not None:
@@ -231,13 +234,6 @@ def _requested(q: str | None, labels: dict[str, str]) -> list[ColumnElement[bool
     if labels:
         conditions.append(col(JobRequest.labels).contains(labels))
     return conditions
-
-
-def _aware(time: datetime, name: str) -> datetime:
-    if time.tzinfo is None:
-        told = "must say its time zone, as 2026-11-20T09:14:03Z"
-        raise InvalidRequest(f"{name} {told}", (FieldError(f"/query/{name}", told),))
-    return time
 
 
 @router.get("/{job_id}", response_model=shapes.Job, summary="Show a job", responses=responses(NotFound, Unavailable))
@@ -388,7 +384,13 @@ async def act(
     idempotency_key: IdempotencyKey = None,
     wait: Wait = 0,
 ) -> Response:
-    """Presses a button of a finished Midjourney job; the answer is a new job, whose `parent_id` is this one."""
+    """Goes on from a finished job; the answer is a new job, whose `parent_id` is this one.
+
+    Midjourney's results say in `result.buttons` what they offer: press one by `action` or by `custom_id`.  Its single
+    pictures and its films can be animated.  A film of Sora's can be made again by another prompt (`remix`), and a
+    picture of any other model be changed by words (`variation`, `remix`) or in one part (`inpaint`, with a mask).
+    What the result does not offer is a conflict that lists what it does.
+    """
     content = body.model_dump(mode="json", exclude_unset=True)
     ticket = idempotency.ticket(caller.project_id, idempotency_key, request.method, request.url.path, content)
 
@@ -408,10 +410,19 @@ def _follow_up(
             return kept
         parent = own(session, caller, job_id)
         asked, came = session.get_one(JobRequest, job_id), session.get(JobResult, job_id)
-    if not parent.operation.startswith("midjourney."):
-        raise Conflict(f"the result of {parent.operation} has no follow-ups; those of Midjourney jobs have")
+        stored = _stored(session, parent)
     if parent.state is not State.SUCCEEDED:
         raise Conflict(f"the job is {parent.state}; only a result that is there can be followed up")
-    offered = (came.result or {}).get("buttons") if came is not None and came.attempt == parent.attempt else None
-    custom_id = buttons.choose(offered or [], body)
-    return intake.follow_up(parent, asked, custom_id, body, ports)
+    result = (came.result or {}) if came is not None and came.attempt == parent.attempt else {}
+    facts = follow_ups.Parent(
+        parent.operation, asked.prompt, asked.params, parent.upstream_task_id, result.get("buttons") or [], stored
+    )
+    return intake.follow_up(parent, follow_ups.of(facts, body), body, ports)
+
+
+def _stored(session: Session, job: Job) -> list[follow_ups.Stored]:
+    """The artifacts of a job's present attempt, in order."""
+    found = select(col(Artifact.id), col(Artifact.kind)).where(
+        col(Artifact.job_id) == job.id, col(Artifact.attempt) == job.attempt
+    )
+    return [follow_ups.Stored(row.id, row.kind) for row in session.execute(found.order_by(col(Artifact.index)))]

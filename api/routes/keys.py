@@ -21,7 +21,11 @@ router = APIRouter(prefix="/v1/api-keys", tags=["api keys"])
 
 OfProject = Annotated[
     str | None,
-    Query(max_length=64, description="Another project than the caller's: for the operator's project alone."),
+    Query(
+        max_length=64,
+        description="Another project than the key's own: for admins of the first project, the operator's.",
+        examples=[shapes.PROJECT_ID],
+    ),
 ]
 
 
@@ -117,22 +121,69 @@ def read_all(
     )
 
 
+@router.get(
+    "/{key_id}",
+    response_model=shapes.Key,
+    summary="Show an API key",
+    responses=responses(Forbidden, NotFound, Unavailable),
+)
+def read(key_id: str, caller: Admin, ports: Ports) -> shapes.Key:
+    """What is known of it, never the key itself.  The operator's admins see those of all projects."""
+    with ports.transaction() as session:
+        return shapes.Key.model_validate(_fields(_reached_key(session, caller, key_id)))
+
+
+def _reached_key(session: Session, caller: Caller, key_id: str) -> ApiKey:
+    """
+    Raises:
+        NotFound: there is none, or it is of a project that the caller does not reach.
+    """
+    row = session.get(ApiKey, wanted_id("key", key_id))
+    if row is None or (row.project_id != caller.project_id and not is_operator(session, caller)):
+        raise missing("API key", key_id)
+    return row
+
+
 @router.delete(
     "/{key_id}",
     response_model=shapes.Key,
     summary="Revoke an API key",
-    responses=responses(Forbidden, NotFound, Unavailable),
+    responses=responses(Forbidden, NotFound, Conflict, Unavailable),
 )
-def revoke(key_id: str, caller: Admin, ports: Ports, project_id: OfProject = None) -> shapes.Key:
-    """From now on nobody can use it; again is the same as once.  Its row stays, so that old answers can be read."""
+def revoke(key_id: str, caller: Admin, ports: Ports) -> shapes.Key:
+    """From now on nobody can use it; again is the same as once.  Its row stays, so that old answers can be read.
+
+    The operator's admins revoke those of all projects.  The last admin key of your own project cannot be revoked.
+    """
     with ports.transaction() as session:
-        whose = reached(session, caller, project_id)
-        row = session.execute(
+        row = _reached_key(session, caller, key_id)
+        if row.project_id == caller.project_id and row.revoked_at is None and Scope.ADMIN in row.scopes:
+            _check_that_another_is_left(session, row)
+        revoked = session.execute(
             update(ApiKey)
-            .where(col(ApiKey.id) == wanted_id("key", key_id), col(ApiKey.project_id) == whose)
+            .where(col(ApiKey.id) == row.id)
             .values(revoked_at=func.coalesce(col(ApiKey.revoked_at), func.now()))
             .returning(ApiKey)
-        ).scalar_one_or_none()
-        if row is None:
-            raise missing("API key", key_id)
-        return shapes.Key.model_validate(_fields(row))
+            .execution_options(populate_existing=True)
+        ).scalar_one()
+        return shapes.Key.model_validate(_fields(revoked))
+
+
+def _check_that_another_is_left(session: Session, row: ApiKey) -> None:
+    """Whoever is left without an admin key can make no other.
+
+    Raises:
+        Conflict: it is the last one.
+    """
+    admins = session.execute(
+        select(col(ApiKey.id))
+        .where(
+            col(ApiKey.project_id) == row.project_id,
+            col(ApiKey.scopes).contains([Scope.ADMIN.value]),
+            col(ApiKey.revoked_at).is_(None),
+        )
+        .order_by(col(ApiKey.id))  # one order for all, so that two who revoke each other's key do not deadlock
+        .with_for_update()
+    ).scalars()
+    if list(admins) == [row.id]:
+        raise Conflict("this is the last admin key of the project; make another one first, or nobody can make keys")

@@ -1,39 +1,84 @@
-"""Models: the catalog, as callers need it to write a job."""
+"""Models: the catalog, as callers need it to write a job, and whether the gateway offers them to its key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
 
 from api import shapes
 from api.deps import Ports, Reader, missing
+from api.ports import AppPorts
 from api.problems import responses
-from shared.catalog.entry import Entry, Operation
+from api.routes import gateway
+from shared.catalog.entry import Entry, Operation, Price
 from shared.catalog.lookup import CREDENTIAL, Catalog
-from shared.errors import NotFound
+from shared.errors import NotFound, Unavailable
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
+SPEEDS: Final = ("fast", "relax", "turbo")
+"""Of Midjourney (video 2.1)."""
 
-@router.get("", response_model=shapes.Page[shapes.Model], summary="List models", responses=responses())
+
+@dataclass(frozen=True)
+class Offer:
+    """The gateway's models, as they were last seen."""
+
+    names: Collection[str] | None = None
+    """None: nobody knows."""
+    seen_at: datetime | None = None
+
+
+@router.get("", response_model=shapes.Page[shapes.Model], summary="List models", responses=responses(Unavailable))
 def read_all(_: Reader, ports: Ports) -> shapes.Page[shapes.Model]:
     """Every model of the catalog, all on one page.  Other models of the gateway need an `operation` in the job."""
-    models = [show(name, ports.catalog) for name in sorted(ports.catalog.models)]
+    offer = _offer(ports)
+    models = [show(name, ports.catalog, offer) for name in sorted(ports.catalog.models)]
     return shapes.Page[shapes.Model](data=models, has_more=False, next_cursor=None)
 
 
-@router.get("/{model:path}", response_model=shapes.Model, summary="Show a model", responses=responses(NotFound))
+@router.get(
+    "/{model:path}", response_model=shapes.Model, summary="Show a model", responses=responses(NotFound, Unavailable)
+)
 def read(model: str, _: Reader, ports: Ports) -> shapes.Model:
-    """What it does, what it takes, and what it costs."""
+    """What it does, what it takes, what it costs, and whether the gateway offers it to its key."""
     if model not in ports.catalog.models:
         raise missing("model", model)
-    return show(model, ports.catalog)
+    return show(model, ports.catalog, _offer(ports))
 
 
-def show(name: str, catalog: Catalog) -> shapes.Model:
+def _offer(ports: AppPorts) -> Offer:
+    with ports.transaction() as session:
+        row = gateway.seen(session, "models").get("models")
+    if row is None or row["data"] is None:
+        return Offer()
+    return Offer(row["data"]["models"], row["seen_at"])
+
+
+def is_offered(name: str, entry: Entry, names: Collection[str]) -> bool:
+    """Whether a model of the catalog is among those that the gateway lists.
+
+    Midjourney's are names of ours.  The gateway has one for each act, and where it knows speeds one for each act at
+    each speed: `mj_imagine`, `mj_relax_imagine`, `swap_face_relax` (video 2.1).
+    """
+    family, _, act = entry.operation.partition(".")
+    if family != "midjourney":
+        return (entry.gateway_model or name) in names
+    is_bare = act == "swap_face"
+    at_any_speed = act if is_bare else f"mj_{act}"
+    by_speed = {speed: f"{act}_{speed}" if is_bare else f"mj_{speed}_{act}" for speed in SPEEDS}
+    speed = entry.defaults.get("mode")
+    if speed is not None and not set(by_speed.values()).isdisjoint(names):
+        return by_speed[str(speed)] in names
+    return not {at_any_speed, *by_speed.values()}.isdisjoint(names)
+
+
+def show(name: str, catalog: Catalog, offer: Offer) -> shapes.Model:
     entry = catalog.models[name]
     operation = catalog.operations[entry.operation]
     widest = catalog.operations[entry.operation_with_images or entry.operation]
@@ -48,13 +93,14 @@ def show(name: str, catalog: Catalog) -> shapes.Model:
         inputs=_inputs(entry, operation, widest),
         params=_narrowed(widest.params.model_json_schema(by_alias=False), entry),
         defaults=dict(entry.defaults),
-        price=shapes.Price(per_call=_dollars(entry.price.per_call), per_second=_dollars(entry.price.per_second)),
+        price=_price(entry.price),
         typical_seconds=entry.typical_s,
-        available=None,
+        available=None if offer.names is None else is_offered(name, entry, offer.names),
+        available_seen_at=offer.seen_at,
     )
 
 
-def _dollars(price: Decimal) -> str:
+def dollars(price: Decimal) -> str:
     """At least cents, and no more digits than there are."""
     return f"{price.normalize() + Decimal('0.00'):f}"
 
@@ -84,3 +130,7 @@ def _narrowed(schema: dict[str, Any], entry: Entry) -> dict[str, Any]:
         properties[name].clear()
         properties[name].update({**kept, "type": kind, **values})
     return schema
+
+
+def _price(price: Price) -> shapes.Price:
+    return shapes.Price(**{name: dollars(getattr(price, name)) for name in Price.model_fields})

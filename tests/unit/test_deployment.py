@@ -86,10 +86,11 @@ def test_every_variable_is_a_setting_or_explained() -> None:
 
 
 def test_every_setting_reaches_the_processes() -> None:
-    for_all = SETTINGS - {"DARKROOM_DATA_DIR", "DARKROOM_GATEWAY_API_KEY", "DARKROOM_ADMIN_KEY"}
+    account = {"DARKROOM_GATEWAY_ACCESS_TOKEN", "DARKROOM_GATEWAY_USER_ID"}
+    for_all = SETTINGS - {"DARKROOM_DATA_DIR", "DARKROOM_GATEWAY_API_KEY", "DARKROOM_ADMIN_KEY", *account}
     worker, api, prepare = (set(compose.ours()[name]["environment"]) for name in ("worker", "api", "prepare"))
     assert api == for_all
-    assert worker == for_all | {"DARKROOM_GATEWAY_API_KEY"}  # only workers speak to the gateway
+    assert worker == for_all | {"DARKROOM_GATEWAY_API_KEY", *account}  # only workers speak to the gateway
     assert prepare == for_all | {"DARKROOM_ADMIN_KEY"}
 
 

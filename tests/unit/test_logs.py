@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 import pytest
 import structlog
+from kombu.exceptions import OperationalError as KombuOperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from sqlalchemy.exc import OperationalError
 
 from shared import logs
 
@@ -141,6 +144,58 @@ def test_secrets_are_taken_out_of_the_lines_of_libraries(lines: Lines) -> None:
     assert line["process"] == "a-test"
     assert "RuntimeError" in line["exception"]
     assert "0badf00d" not in json.dumps(line)
+
+
+@pytest.mark.parametrize("library", ["celery.worker.consumer.consumer", "celery.app.trace", "kombu.asynchronous.hub"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RedisConnectionError("Error 111 connecting to 127.0.0.1:6379.\nConnection refused."),
+        KombuOperationalError("Error 111"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        OperationalError("SELECT 1", {}, Exception("server closed the connection")),
+    ],
+    ids=lambda error: type(error).__module__,
+)
+def test_what_celery_says_while_something_is_away_is_one_line_without_a_traceback(
+    lines: Lines, library: str, error: Exception
+) -> None:
+    try:
+        raise error
+    except Exception:
+        logging.getLogger(library).error("consumer: Cannot connect to %s.\nTrying again…\n", "redis", exc_info=True)
+
+    (line,) = lines()
+    assert "exception" not in line
+    assert line["event"].startswith(f"consumer: Cannot connect to redis. Trying again… ({type(error).__name__}: ")
+    assert "\n" not in line["event"]
+
+
+@pytest.mark.parametrize(("library", "error"), [("celery.worker", KeyError("x")), ("a.library", OSError("x"))])
+def test_surprises_keep_their_traceback_and_so_do_other_libraries(lines: Lines, library: str, error: Exception) -> None:
+    try:
+        raise error
+    except Exception:
+        logging.getLogger(library).error("trouble", exc_info=True)
+
+    assert "Traceback" in lines()[0]["exception"]
+
+
+def test_a_password_in_what_celery_says_is_taken_out(lines: Lines) -> None:
+    try:
+        raise OSError("redis://:hunter2@127.0.0.1:6379/0 refused")
+    except OSError:
+        logging.getLogger("celery.worker").error("lost %s", "redis://:hunter2@127.0.0.1:6379/0", exc_info=True)
+
+    assert "hunter2" not in json.dumps(lines())
+
+
+def test_celerys_warning_of_a_setting_that_we_chose_is_not_written(lines: Lines) -> None:
+    warnings = logging.getLogger("py.warnings")
+    warnings.warning("%s", "consumer.py:427: CPendingDeprecationWarning: \nIn Celery 5.1 …")
+    warnings.warning("%s", "db.py:1: DeprecationWarning: old")
+
+    assert [line["event"] for line in lines()] == ["db.py:1: DeprecationWarning: old"]
 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, None])

@@ -57,6 +57,17 @@ def test_an_empty_key_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert load(monkeypatch, tmp_path, GATEWAY_API_KEY="").gateway_api_key is None
 
 
+def test_the_user_of_the_gateway_may_be_left_empty_and_goes_with_the_access_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    empty = load(monkeypatch, tmp_path, GATEWAY_ACCESS_TOKEN="", GATEWAY_USER_ID="")
+    given = load(monkeypatch, tmp_path, GATEWAY_ACCESS_TOKEN="secret", GATEWAY_USER_ID="1842")
+
+    assert (empty.gateway_access_token, empty.gateway_user_id) == (None, None)
+    assert given.gateway_access_token is not None
+    assert given.gateway_user_id == 1842
+
+
 def test_networks_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = load(monkeypatch, tmp_path, ALLOWED_PRIVATE_NETS="10.0.0.0/8, fd00::/8,")
 
@@ -76,6 +87,9 @@ def test_networks_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ({"HEARTBEAT_S": "20"}, "DARKROOM_DEAD_AFTER_S"),
         ({"HEARTBEAT_S": "20"}, "DARKROOM_HEARTBEAT_S"),
         ({"POLL_BATCH": "5001"}, "DARKROOM_POLL_BATCH"),
+        ({"GATEWAY_USER_ID": "farm", "GATEWAY_ACCESS_TOKEN": "t"}, "DARKROOM_GATEWAY_USER_ID"),
+        ({"GATEWAY_ACCESS_TOKEN": "t"}, "DARKROOM_GATEWAY_USER_ID"),
+        ({"GATEWAY_USER_ID": "1842"}, "DARKROOM_GATEWAY_ACCESS_TOKEN"),
     ],
 )
 def test_a_wrong_setting_is_told_by_its_name(
@@ -100,9 +114,9 @@ def test_what_is_told_never_holds_a_value(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize("name", ["gateway_api_key", "s3_secret_access_key"])
+@pytest.mark.parametrize("name", ["gateway_api_key", "gateway_access_token", "s3_secret_access_key"])
 def test_secrets_do_not_show(name: str) -> None:
-    given: dict[str, Any] = {name: "sk-very-secret"}
+    given: dict[str, Any] = {name: "sk-very-secret", "gateway_user_id": 1842 if "access_token" in name else None}
     settings = Settings(_env_file=None, **given)
 
     assert "very-secret" not in repr(settings)

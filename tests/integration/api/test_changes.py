@@ -316,11 +316,6 @@ def test_what_the_result_does_not_offer_is_a_conflict_that_lists_what_it_offers(
         assert button["custom_id"] in body["detail"]
 
 
-@pytest.mark.parametrize("said", [{"action": "inpaint"}, {"custom_id": f"MJ::CustomZoom::{HASH}"}])
-def test_a_button_that_asks_back_is_not_pressed(api: httpx.Client, parent: Any, said: dict[str, Any]) -> None:
-    problem(api.post(f"/v1/jobs/{parent(SINGLE).id}/actions", json=said), 409, "conflict")
-
-
 @pytest.mark.parametrize(
     ("said", "pointer"),
     [

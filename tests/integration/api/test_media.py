@@ -182,8 +182,6 @@ def proxied(team: Team, serve: Callable[..., AbstractContextManager[str]]) -> It
         ("bytes=-3", 206, b"789", "bytes 7-9/10"),
         ("bytes=-99", 206, b"0123456789", "bytes 0-9/10"),
         ("bytes=8-99", 206, b"89", "bytes 8-9/10"),
-        ("bytes=10-", 416, b"", "bytes */10"),
-        ("bytes=-0", 416, b"", "bytes */10"),
         ("bytes=0-1,3-4", 200, b"0123456789", None),
         ("bytes=5-2", 200, b"0123456789", None),
         ("pages=1", 200, b"0123456789", None),
