@@ -19,7 +19,10 @@ MADE_HERE: Final = {"out", "build", "dist", "node_modules", "__pycache__"}
 """Folders that git does not see, besides those that begin with a dot."""
 OF_A_KIND: Final = {"util", "utils", "helper", "helpers", "common", "manager", "managers", "service", "misc"}
 """A file is named for its noun or its act, never for its kind."""
-REGISTRY: Final = re.compile(r"python[h]osted|\b[p]ypi\.|(?<![\w-])--(?:extra-)?index-url|https?://\S+/simple\b")
+REGISTRY: Final = re.compile(
+    r"p[y]thon[h]osted|\b[p]y[p]i\.|(?<![\w-])--(?:extra-)?index[-]url"  # spelled so that it does not find itself
+    r"|https?[:]//\S+/s[i]mple\b"
+)
 OUR_MACHINE: Final = re.compile(r"(?<![\w.-])/(?:work|workspace|root|home|Users)/\w")
 
 

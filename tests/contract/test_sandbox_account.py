@@ -27,12 +27,6 @@ PATHS = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("sandbox"), speed=0) as server:
-        yield server
-
-
 @pytest.fixture
 def client(server: SandboxServer) -> Iterator[httpx.Client]:
     with server.client() as client:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -33,18 +32,6 @@ FORMS = {
     "flac": ("audio/flac", "flac"),
     "wav": ("audio/wav", "pcm_s16le"),
 }
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("sandbox"), speed=0) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def own(words: str) -> str:

@@ -10,7 +10,6 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterator
 from itertools import count
 from typing import Any, get_args
 
@@ -26,18 +25,6 @@ from tests.sandbox import SandboxServer
 
 _numbers = count()
 LINK = re.compile(r"https?://[^\s)'\"<>]+/files/[^\s)'\"<>]+")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("sandbox"), speed=0) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def own(words: str) -> str:

@@ -10,7 +10,6 @@ import io
 import os
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -33,25 +32,6 @@ JPEG_HEAD = b"\xff\xd8\xff"
 README = Path(__file__).parents[2] / "deploy" / "sandbox" / "README.md"
 
 _numbers = count()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("sandbox"), speed=0) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def ruled(server: SandboxServer) -> Iterator[SandboxServer]:
-    """The server, for a test that writes rules."""
-    yield server
-    server.forget()
 
 
 def own(words: str) -> str:

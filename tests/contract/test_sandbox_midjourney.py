@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, get_args
@@ -24,25 +23,6 @@ from deploy.sandbox.routes import midjourney_looks, midjourney_view
 from tests.sandbox import SandboxServer
 
 _numbers = count()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("sandbox"), speed=0) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def ruled(server: SandboxServer) -> Iterator[SandboxServer]:
-    """The server, for a test that writes rules."""
-    yield server
-    server.forget()
 
 
 def own(words: str, tag: str = "render=plain") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
@@ -35,18 +35,6 @@ SCHEMA = {
     "$defs": {"port": {"type": "string"}},
 }
 FITS = {"port": "Brest", "highs": [3], "kind": "spring", "is_safe": True}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("sandbox"), speed=0) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def own(text: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 from typing import Any, get_args
@@ -22,18 +21,6 @@ from tests.sandbox import SandboxServer
 
 _numbers = count()
 DOCUMENTS = ["boats are made of wood", "the tide comes in at six", "when the tide is high the boats are afloat"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    with SandboxServer(tmp_path_factory.mktemp("sandbox"), speed=0) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def own(words: str) -> str:
