@@ -179,8 +179,11 @@ def held_by(session: Session, job_id: str, state: State, by: str) -> Claim | Non
     return None if row is None else _claim(row, by)
 
 
-def take(session: Session, job_id: str, by: str) -> Claim | None:
+def take(session: Session, job_id: str, by: str, data: dict[str, Any] | None = None) -> Claim | None:
     """Claim a dispatched job for its paid call, as the next attempt.
+
+    Args:
+        data: kept with the event.
 
     Returns:
         None if it is not dispatched (a doubled, late or lost hint), or past its deadline; that is normal.
@@ -197,7 +200,7 @@ def take(session: Session, job_id: str, by: str) -> Claim | None:
     if row is None:
         return None
     claim = _claim(row, by)
-    _record(session, claim, State.DISPATCHED, Cause.CLAIMED, state)
+    _record(session, claim, State.DISPATCHED, Cause.CLAIMED, state, data=data)
     return claim
 
 

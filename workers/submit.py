@@ -40,7 +40,7 @@ from shared.gateway.outcome import (
 from shared.gateway.request import Reply, Request
 from shared.lifecycle import Cause, State
 from shared.tables import JobRequest
-from workers import inputs, lanes, store
+from workers import fitting, inputs, lanes, store
 from workers.gateway import Answer, Large
 from workers.patience import passes, patiently
 from workers.ports import Ports
@@ -77,6 +77,8 @@ class Prepared:
     job_id: str
     call: Call
     request: Request
+    changes: tuple[str, ...] = ()
+    """What was done to its pictures so that the endpoint takes them, for people."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _begin(job_id: str, ports: Ports) -> UnderWay | None:
     if prepared is None:
         return None
     began = time.monotonic()
-    claim = _take(job_id, ports)
+    claim = _take(prepared, ports)
     if claim is None:
         return None
     if time.monotonic() - began > FRESH_S:
@@ -183,10 +185,12 @@ def _prepared(
         inputs=in_hand,
         job_id=claim.job_id,
     )
+    fit = fitting.fitted(call)
     # Built before the claim: if this raises, nothing was sent.
-    request = BY_OPERATION[claim.operation].build(call)
+    request = BY_OPERATION[claim.operation].build(fit.call)
     timeout_s = max(request.timeout_s, operation.timeout_s)
-    return Prepared(claim.job_id, call, replace(request, name=claim.operation, timeout_s=timeout_s))
+    request = replace(request, name=claim.operation, timeout_s=timeout_s)
+    return Prepared(claim.job_id, fit.call, request, fit.changes)
 
 
 def _refuse(claim: Claim, error: InputRefused, ports: Ports) -> None:
@@ -215,13 +219,14 @@ def _give_back(job_id: str, ports: Ports) -> None:
             claims.move(session, claim, Cause.GIVEN_BACK)
 
 
-def _take(job_id: str, ports: Ports) -> Claim | None:
+def _take(prepared: Prepared, ports: Ports) -> Claim | None:
+    data = {"fitted": list(prepared.changes)} if prepared.changes else None
     try:
         with ports.transaction() as session:
-            return claims.take(session, job_id, by=ports.process_id)
+            return claims.take(session, prepared.job_id, by=ports.process_id, data=data)
     except DBAPIError:
         # The commit may have gone through before its answer was lost.  We have sent nothing and will not.
-        patiently(lambda: _untake(job_id, ports))
+        patiently(lambda: _untake(prepared.job_id, ports))
         raise
 
 

@@ -11,6 +11,7 @@ from api.cli.demo import jobs_file
 from api.cli.demo.jobs_file import Wanted
 from shared.catalog.entry import Entry, Operation
 from shared.catalog.lookup import Catalog
+from shared.gateway import taken
 
 ROOT: Final = Path(__file__).parents[2]
 PLACE: Final = ROOT / "docs" / "operations.md"
@@ -50,6 +51,16 @@ its camelCase spelling is taken, too.  `GET /v1/models` says the same as JSON sc
 
 """
 
+PICTURES: Final = """\
+## Input pictures
+
+An address, a data URL, an asset, an artifact or another job's result: each adapter sends it in the way that its
+endpoint wants.  A picture that goes over a limit stated below is made to fit before anything is paid for, by the least
+that helps: another type first, then fewer bytes, then fewer pixels; the event `job.submitting` says what was done.
+What fits goes as it came.  The first line that applies counts.
+
+"""
+
 TITLES: Final = {
     "image": "Pictures",
     "midjourney": "Midjourney",
@@ -83,8 +94,25 @@ def drawn() -> str:
     families: dict[str, list[Operation]] = {}
     for operation in CATALOG.operations.values():
         families.setdefault(operation.family.partition(".")[0], []).append(operation)
-    parts = [HEAD, *(_family(name, some, by_operation) for name, some in families.items())]
+    parts = [HEAD, _pictures(), *(_family(name, some, by_operation) for name, some in families.items())]
     return "".join(parts).rstrip() + "\n"
+
+
+def _pictures() -> str:
+    """What `shared/gateway/taken.py` says, in words."""
+    lines = [f"- {rule.taken.why}: {_takes(rule.taken)}" for rule in taken.RULES]
+    return PICTURES + "\n".join(lines) + "\n\n"
+
+
+def _takes(one: taken.Taken) -> str:
+    types = ", ".join(sorted(name.removeprefix("image/").upper() for name in one.types))
+    limits = [
+        f"{one.most_bytes / 1e6:g} MB each" if one.most_bytes else "",
+        f"{one.together_bytes / 1e6:g} MB together" if one.together_bytes else "",
+        f"{one.most_side} pixels on the longer side" if one.most_side else "",
+        "the first picture exactly as large as the film" if one.is_first_frame else "",
+    ]
+    return "; ".join([types, *filter(None, limits)])
 
 
 def _family(name: str, operations: list[Operation], example_of: Mapping[str, Wanted]) -> str:
