@@ -24,7 +24,7 @@ BEGIN: Final = "<!-- settings: written by `python -m deploy.settings_table` -->"
 END: Final = "<!-- end -->"
 WIDTH: Final = 100
 
-UNITS: Final = {"_s": "seconds", "_bytes": "bytes", "_pixels": "pixels"}
+UNITS: Final = {"_s": "seconds", "_seconds": "seconds", "_bytes": "bytes", "_pixels": "pixels"}
 """By the end of a setting's name."""
 BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -110,7 +110,7 @@ NOTES: Final = {
     "s3_access_key_id": "Here: what SeaweedFS shall take for one.",
     "s3_public_endpoint_url": "Here the default is http://127.0.0.1 with DARKROOM_S3_PORT.",
     "catalog": "Here: its place in the containers, where an override file mounts it.",
-    "drain_s": "Here `stop_grace_period` of the worker must stay above it.",
+    "drain_seconds": "Here `stop_grace_period` of the worker must stay above it.",
 }
 """What is different under `docker compose`, by field name."""
 

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     """Longest wait for one look at an upstream task."""
     poll_batch: int = Field(500, ge=1, le=5000)
     """How many due rows one look at the running jobs takes at once."""
-    drain_s: float = Field(330.0, ge=0)
+    drain_seconds: float = Field(330.0, ge=0)
     """How long a stopping worker lets paid calls finish."""
     exit_on_lost_tick_s: float = Field(30.0, gt=0)
     """After this long without a tick a worker process says so and exits, to be started again."""

@@ -5,7 +5,12 @@ An entry point: `celery -A workers.app:app` and `python -m workers.serve` load i
 
 from __future__ import annotations
 
-from typing import Any, Final
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, ClassVar, Final
 
 import structlog
 from celery import Celery, bootsteps
@@ -20,6 +25,10 @@ from workers.ports import Ports
 from workers.ticks import Ticks
 
 log = structlog.get_logger(__name__)
+
+SAME_SIGNAL_S: Final = 1.0
+"""Signals that come this close together are one."""
+AT_ONCE: Final = b'{"event": "worker.stopped_at_once", "told": "the rest is taken back", "level": "warning"}\n'
 
 _WORKER: Final[dict[str, Any]] = {
     "worker_prefetch_multiplier": 1,
@@ -62,6 +71,34 @@ def _wake_dispatch() -> None:
     running.ticks.wake_dispatch()
 
 
+def _obey_second_signals() -> None:
+    """The first signal drains, as Celery does it; another one means at once, and leaves the rest to the sweep."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        drain = signal.getsignal(number)
+        if callable(drain):
+            signal.signal(number, _Again(drain))
+
+
+class _Again:
+    """A signal handler that passes the first signal on.
+
+    What comes with it counts as the same: who stops a whole group sends one to us, and so does who started us.
+    """
+
+    asked_at: ClassVar[float | None] = None
+
+    def __init__(self, drain: Callable[[int, FrameType | None], object]) -> None:
+        self._drain = drain
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if _Again.asked_at is None:
+            _Again.asked_at = time.monotonic()
+            self._drain(number, frame)
+        elif time.monotonic() - _Again.asked_at > SAME_SIGNAL_S:
+            os.write(2, AT_ONCE)  # no logger: the thread that was interrupted may hold its lock
+            os._exit(70)
+
+
 class Rounds(bootsteps.StartStopStep):
     """Starts ports and ticks with the worker; its stop comes before the pool drains."""
 
@@ -72,6 +109,7 @@ class Rounds(bootsteps.StartStopStep):
         running.ticks = Ticks(running.ports, parent.hostname)
         running.ports.hints.start()
         running.ticks.start()
+        _obey_second_signals()
         log.info("worker.started", process_id=running.ports.process_id, threads=settings.worker_threads)
 
     def stop(self, parent: Any) -> None:

@@ -214,13 +214,13 @@ class Ticks:
     def _watch(self) -> None:
         """A thread that hangs cannot be ended: then the process says so and exits, to be started again.
 
-        The same for a stop that takes longer than `drain_s`.
+        The same for a stop that takes longer than `drain_seconds`.
         """
         limit_s = self._ports.settings.exit_on_lost_tick_s + self._ports.settings.poll_timeout_s * 4
         drain_s = 0.0
         while not self._ended.wait(1.0):
             drain_s += self._ports.stopping.is_set()
-            if drain_s > self._ports.settings.drain_s:
+            if drain_s > self._ports.settings.drain_seconds:
                 log.error("watchdog.drain", told="what is not finished is taken back by others", drain_s=drain_s)
                 os._exit(70)
             # Storing may take long; the others are bounded by time-outs, also while the database is away.

@@ -97,7 +97,7 @@ def _live(wish: Wish) -> None:
             runtime.publish(addresses, supervisor.pids)
             _welcome(wish, addresses, time.monotonic() - begun_at)
             supervisor.watch()
-            wish.say(f"stopping; paid calls may finish for up to {wish.settings.drain_s:g} s (again: at once)")
+            wish.say(f"stopping; paid calls may finish for up to {wish.settings.drain_seconds:g} s (again: at once)")
         finally:
             supervisor.stop()
             runtime.remove()
@@ -170,7 +170,7 @@ def _program_wants(wish: Wish) -> list[Want]:
 def _programs(
     wish: Wish, ports: Mapping[str, int], env: Mapping[str, str], found: Mapping[str, str], keys: Mapping[str, str]
 ) -> Sequence[Spec]:
-    workers = (programs.worker(number, env, wish.settings.drain_s) for number in range(1, wish.workers + 1))
+    workers = (programs.worker(number, env, wish.settings.drain_seconds) for number in range(1, wish.workers + 1))
     flower = programs.flower(ports["flower"], env, found["broker_url"], keys["flower_password"])
     return [programs.api(ports["api"], env), *workers, flower]
 

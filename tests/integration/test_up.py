@@ -60,7 +60,7 @@ def lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: list[str]) -> C
                 at_ready(records.read(tmp_path / "runtime.json"))
 
         given = {"database_url": "postgresql://db", "broker_url": "redis://b", "s3_endpoint_url": "http://s3"} | more
-        settings = Settings(_env_file=None, drain_s=1, **given)
+        settings = Settings(_env_file=None, drain_seconds=1, **given)
         return up.run(settings, tmp_path, port=0, flower_port=0, workers=2, say=say)
 
     return run

@@ -298,7 +298,7 @@ def test_a_worker_that_is_stopped_in_its_paid_call_finishes_it_and_begins_no_oth
 def test_a_worker_that_drains_for_too_long_ends_and_leaves_the_rest_to_others(
     quick: Settings, looking: Ports, sandbox: SandboxServer, tmp_path: Path
 ) -> None:
-    with WorkerProcess(quick, tmp_path / "one.log", **QUICK, drain_s=1.0) as worker:
+    with WorkerProcess(quick, tmp_path / "one.log", **QUICK, drain_seconds=1.0) as worker:
         job = queue(looking, "latency=60")
         rows.until(lambda: paid(sandbox, looking, job))
         worker.process.terminate()
@@ -308,6 +308,26 @@ def test_a_worker_that_drains_for_too_long_ends_and_leaves_the_rest_to_others(
     assert code == 70
     assert "watchdog.drain" in worker.said()
     assert rows.read(looking, job).state is State.SUBMITTING
+
+
+def test_a_worker_that_is_told_twice_ends_at_once_and_leaves_the_rest_to_others(
+    quick: Settings, looking: Ports, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    with WorkerProcess(quick, tmp_path / "one.log", **QUICK) as worker:
+        job = queue(looking, "latency=60")
+        rows.until(lambda: paid(sandbox, looking, job))
+        worker.process.terminate()
+        worker.process.terminate()  # what comes with it is the same signal
+        worker.wait_for("worker.stopping")
+        time.sleep(1.2)
+        assert worker.process.poll() is None
+
+        worker.process.terminate()
+
+        assert worker.process.wait(5) == 70
+    assert "worker.stopped_at_once" in worker.said()
+    assert rows.read(looking, job).state is State.SUBMITTING
+    assert paid(sandbox, looking, job) == 1
 
 
 def test_an_outage_of_the_database_costs_no_paid_call(

@@ -127,8 +127,8 @@ def test_a_service_comes_back_and_says_whether_it_is_well(name: str) -> None:
 
 
 def test_a_stopping_worker_has_time_for_its_paid_calls() -> None:
-    drain_s = Settings.model_fields["drain_s"].default
-    assert seconds(compose.ours()["worker"]["stop_grace_period"]) >= drain_s + programs.STOP_AFTER_DRAIN_S
+    drain_seconds = Settings.model_fields["drain_seconds"].default
+    assert seconds(compose.ours()["worker"]["stop_grace_period"]) >= drain_seconds + programs.STOP_AFTER_DRAIN_S
 
 
 def test_a_result_in_hand_outlives_its_container() -> None:
