@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -14,23 +15,28 @@ from tests.chaos import judge
 from tests.chaos.drills import CATALOG, DRILLS, SETTINGS, run
 from tests.house import House
 
+WIDTH: Final = 120
+"""Of the table in a file or a pipe, characters."""
+
 
 def main() -> int:
     """Exit code 1 if anything was lost, paid twice, unkept, unfinished, over a limit or out of order."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which: {', '.join(DRILLS)} (default: all)")
-    parser.add_argument("--jobs", type=int, default=200, help="jobs of each drill")
-    parser.add_argument("--seconds", type=float, default=30, help="over which they are submitted")
+    parser.add_argument("--jobs", type=int, help="jobs of each drill (default: its own number)")
+    parser.add_argument("--seconds", type=float, help="over which they are submitted (default: the drill's own)")
     asked = parser.parse_args()
-    console, table = Console(), Table(*(column.replace("_", "\n") for column in judge.columns()))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    table = Table(*(column.replace("_", "\n") for column in judge.columns()))
     faults = False
     for name in asked.names or DRILLS:
-        console.print(f"{name}: {DRILLS[name].told}")
+        drill = DRILLS[name]
+        console.print(f"{name}: {drill.told}")
         with (
             tempfile.TemporaryDirectory(prefix="darkroom-chaos-") as folder,
-            House(Path(folder), workers=2, catalog=CATALOG, **SETTINGS) as house,
+            House(Path(folder), workers=drill.workers, catalog=CATALOG, **SETTINGS, **drill.environment) as house,
         ):
-            verdict = run(house, DRILLS[name], asked.jobs, asked.seconds)
+            verdict = run(house, drill, asked.jobs or drill.jobs, asked.seconds or drill.seconds)
         table.add_row(*(str(getattr(verdict, column)) for column in judge.columns()))
         faults = faults or bool(verdict.faults)
     console.print(table)
