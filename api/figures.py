@@ -20,7 +20,10 @@ from sqlmodel import Session
 
 from shared.db import Transaction
 from shared.figures import BUCKETS_S
+from shared.settings import Settings
 
+LATE_S: Final = 60.0
+"""What is due for longer than this, nobody looks at."""
 SHARE: Final = 20
 """The slow figures take at most one part in so many of a connection's time."""
 
@@ -45,6 +48,23 @@ _LAGS: Final = text("""
     UNION ALL SELECT 'dispatched', lane, extract(epoch FROM max(now() - moved_at))
         FROM jobs WHERE state = 'dispatched' GROUP BY lane
 """)
+# What the sweep is there for, by partial indexes; that it finds nothing is the normal case.
+_ORPHANS: Final = text("""
+    WITH dead AS (
+        SELECT id, state FROM jobs
+        WHERE claimed_by IS NOT NULL AND state IN ('submitting', 'storing') AND claimed_by NOT IN (
+            SELECT id FROM processes WHERE heartbeat_at > now() - make_interval(secs => :dead_after_s)
+        )
+    )
+    SELECT 'call' AS kind, count(*) AS jobs FROM dead WHERE state = 'submitting'
+    UNION ALL SELECT 'store', count(*) FROM dead WHERE state = 'storing'
+    UNION ALL SELECT 'hint', count(*) FROM jobs
+        WHERE state = 'dispatched' AND moved_at < now() - make_interval(secs => :hint_lost_after_s)
+    UNION ALL SELECT 'result', count(*) FROM jobs
+        WHERE state = 'storing' AND claimed_by IS NULL AND due_at < now() - make_interval(secs => :late_s)
+    UNION ALL SELECT 'task', count(*) FROM jobs
+        WHERE state = 'running' AND due_at < now() - make_interval(secs => :late_s)
+""")
 _LANES: Final = text("""
     SELECT name, limit_in_flight, (COALESCE(paused_until > now(), false))::int AS paused FROM lanes
 """)
@@ -61,8 +81,13 @@ _PROCESSES: Final = text("SELECT count(*) FROM processes WHERE heartbeat_at > no
 class DatabaseFigures(Collector):
     """Asked by the registry of one app."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, settings: Settings) -> None:
         self._transaction = transaction
+        self._ages = {
+            "dead_after_s": settings.dead_after_s,
+            "hint_lost_after_s": settings.hint_lost_after_s,
+            "late_s": LATE_S,
+        }
         self._lock = threading.Lock()
         self._lasting: tuple[Sequence[Any], Sequence[Any]] = ((), ())
         self._read_at = float("-inf")
@@ -77,6 +102,7 @@ class DatabaseFigures(Collector):
             lasting, stored = self._slow(session)
             yield _jobs([*session.execute(_PASSING), *lasting])
             yield from _lags(session)
+            yield _orphans(session.execute(_ORPHANS, self._ages))
             yield from _lanes(session)
             yield from _calls(session)
             yield from _stored(stored)
@@ -120,6 +146,18 @@ def _lags(session: Session) -> Iterator[Metric]:
         "darkroom_poll_lag_seconds", "How late the look at the most overdue task is.", value=worst["running"]
     )
     yield oldest
+
+
+def _orphans(rows: Iterable[Any]) -> Metric:
+    orphans = GaugeMetricFamily(
+        "darkroom_orphans",
+        "Jobs that nobody holds any more and the sweep has not taken back: paid calls and stores of dead processes, "
+        "lost hints, results and tasks that nobody has looked at for a minute.",
+        labels=("kind",),
+    )
+    for row in rows:
+        orphans.add_metric((row.kind,), row.jobs)
+    return orphans
 
 
 def _lanes(session: Session) -> Iterator[Metric]:

@@ -37,7 +37,7 @@ def create_app(settings: Settings, given: AppPorts | None = None) -> FastAPI:
             await stack.enter_async_context(app.state.waiting.running())
             app.state.readiness = Readiness(app.state.ports)
             stack.callback(app.state.readiness.close)
-            registry.register(DatabaseFigures(app.state.ports.transaction))
+            registry.register(DatabaseFigures(app.state.ports.transaction, app.state.ports.settings))
             yield
 
     app = FastAPI(

@@ -45,6 +45,8 @@ SETTINGS: Final = {"DARKROOM_HEARTBEAT_S": "1", "DARKROOM_DEAD_AFTER_S": "5", "D
 END_S: Final = 150.0
 """So long after the trouble all jobs must have come to an end, and a little longer where they are many."""
 END_EACH_S: Final = 0.2
+PATIENCE_S: Final = 300.0
+"""So long the API may be away, for those who submit."""
 GAP_S: Final = 2.0
 GONE_S: Final = 60.0
 """So long a part is gone, at full length."""
@@ -108,14 +110,14 @@ def run(house: House, drill: Drill, jobs: int, seconds: float) -> judge.Verdict:
     words = f"drill {drill.name} {time.time_ns()}"
     house.sandbox("DELETE", "ledger")
     house.sandbox("POST", "settings", json={"speed": SPEED})
-    with ThreadPoolExecutor(1) as trouble, house.client() as client:
+    with ThreadPoolExecutor(1) as trouble, house.client(PATIENCE_S) as client:
         making = trouble.submit(drill.trouble, house, stop)
         try:
             job_ids = _submit(client, words, jobs, seconds)
         finally:
             stop.set()
         making.result()
-    with house.client() as client:
+    with house.client(PATIENCE_S) as client:
         _wait(house, job_ids, END_S + jobs * END_EACH_S)
         limits = MODELS if drill.keeps_limits else {}
         return judge.judge(house, client, drill.name, words, job_ids, limits, time.monotonic() - began)

@@ -20,7 +20,7 @@ from shared.db import Transaction
 from shared.errors import SettingsError
 from shared.lifecycle import State
 from shared.settings import Settings
-from shared.tables import GatewayCalls, Scope
+from shared.tables import GatewayCalls, Job, Scope
 from tests import factories
 from tests.integration.api.conftest import Team, served
 from tests.integration.api.said import PICTURE, make, problem
@@ -274,6 +274,31 @@ def test_metrics_count_jobs_and_show_what_is_late(api: httpx.Client, team: Team,
     for kind in ("queued", "running", "storing"):
         assert found["darkroom_oldest_due_seconds", (("kind", kind),)] >= 60
     assert found["darkroom_lane_limit", (("lane", lane),)] == 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("call", {"state": State.SUBMITTING, "claimed_by": "process_dead"}),
+        ("store", {"state": State.STORING, "claimed_by": "process_dead"}),
+        ("hint", {"state": State.DISPATCHED, "moved_at": func.now() - text("interval '2 minutes'")}),
+        ("result", {"state": State.STORING, "due_at": func.now() - text("interval '2 minutes'")}),
+        ("task", {"state": State.RUNNING, "due_at": func.now() - text("interval '2 minutes'")}),
+    ],
+)
+def test_metrics_count_what_nobody_holds_any_more(
+    api: httpx.Client, rows: Transaction, kind: str, columns: dict[str, Any]
+) -> None:
+    place = ("darkroom_orphans", (("kind", kind),))
+    before = figures(api)[place]
+    with rows() as session:
+        job = factories.job(session, **columns)
+
+    assert figures(api)[place] == before + 1
+
+    with rows() as session:
+        session.get_one(Job, job.id).state = State.FAILED
+    assert figures(api)[place] == before
 
 
 def test_metrics_show_the_gateways_calls_and_the_stored_bytes(
