@@ -9,7 +9,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -28,8 +30,13 @@ class Task(StrEnum):
     STORE = "store"  #: store the results of these jobs
 
 
+ECHO: Final = "darkroom.echo"
+"""What a worker process says to itself, through the broker, to know whether it still hears."""
+
+
 MOST_IN_ONE: Final = 32
 """Rows that one hint names at most: one when idle, some dozens under load."""
+ECHO_EXPIRES_S: Final = 60
 WAITING_MOST: Final = 10_000
 """Hints that may wait for the broker; more are dropped."""
 PAUSE_S: Final = 5.0
@@ -84,7 +91,7 @@ class Hints:
     def __init__(self, broker_url: str) -> None:
         self._celery = Celery("darkroom", broker=broker_url, set_as_current=False)
         self._celery.conf.update(CELERY, **_SENDER)
-        self._waiting: queue.Queue[tuple[Task, list[str]] | None] = queue.Queue(WAITING_MOST)
+        self._waiting: queue.Queue[tuple[Task, list[str]] | _Echo | None] = queue.Queue(WAITING_MOST)
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
         self._silent_until = 0.0
         self._dispatch_waits = threading.Event()
@@ -115,6 +122,11 @@ class Hints:
     def store(self, job_ids: Sequence[str]) -> None:
         self._in_chunks(Task.STORE, job_ids)
 
+    def echo(self, hostname: str, sent: Callable[[], None]) -> None:
+        """Say something to a worker process; `sent` is called once the broker has it, if it takes it."""
+        with suppress(queue.Full):
+            self._waiting.put_nowait(_Echo(hostname, sent))
+
     def _in_chunks(self, task: Task, job_ids: Sequence[str]) -> None:
         size = chunk_size(len(job_ids))
         for start in range(0, len(job_ids), size):
@@ -130,6 +142,9 @@ class Hints:
 
     def _run(self) -> None:
         while (item := self._waiting.get()) is not None:
+            if isinstance(item, _Echo):
+                self._send_echo(item)
+                continue
             task, job_ids = item
             if task is Task.DISPATCH:
                 self._dispatch_waits.clear()
@@ -142,6 +157,26 @@ class Hints:
         except Exception as error:  # whatever the broker's client raises: the tick finds the rows
             self._silent_until = time.monotonic() + PAUSE_S
             log.info("hint.lost", task=task, rows=len(job_ids), error=type(error).__name__)
+
+    def _send_echo(self, echo: _Echo) -> None:
+        try:
+            own: Any = echo_queue(echo.hostname)  # Celery takes a queue that it does not know only whole
+            self._celery.send_task(ECHO, queue=own, expires=ECHO_EXPIRES_S)
+        except Exception as error:
+            log.info("hint.lost", task="echo", error=type(error).__name__)
+        else:
+            echo.sent()
+
+
+@dataclass(frozen=True)
+class _Echo:
+    hostname: str
+    sent: Callable[[], None]
+
+
+def echo_queue(hostname: str) -> Queue:
+    """The queue of one worker process, gone with it; its name stays the same through restarts, so none pile up."""
+    return Queue(f"echo.{hostname}", auto_delete=True)
 
 
 def chunk_size(rows: int) -> int:

@@ -16,9 +16,10 @@ import structlog
 from celery import Celery, bootsteps
 from celery.signals import setup_logging, worker_shutdown
 from celery.worker.components import Pool
+from celery.worker.state import active_requests
 
-from shared import claims, logs
-from shared.hints import CELERY, PREFIX, Task
+from shared import claims, hints, logs
+from shared.hints import CELERY, ECHO, PREFIX, Task
 from shared.settings import Settings
 from workers import ports, store, submit
 from workers.ports import Ports
@@ -79,6 +80,10 @@ def _obey_second_signals() -> None:
             signal.signal(number, _Again(drain))
 
 
+def _is_busy() -> bool:
+    return len(active_requests) >= settings.worker_threads
+
+
 class _Again:
     """A signal handler that passes the first signal on.
 
@@ -106,7 +111,8 @@ class Rounds(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         running.ports = ports.build(settings, _wake_dispatch)
-        running.ticks = Ticks(running.ports, parent.hostname)
+        running.ticks = Ticks(running.ports, parent.hostname, _is_busy)
+        app.amqp.queues.select_add(hints.echo_queue(parent.hostname))
         running.ports.hints.start()
         running.ticks.start()
         _obey_second_signals()
@@ -153,3 +159,8 @@ def submit_jobs(job_ids: list[str]) -> None:
 @app.task(name=f"darkroom.{Task.STORE}")
 def store_results(job_ids: list[str]) -> None:
     store.store(job_ids, running.ports)
+
+
+@app.task(name=ECHO, send_events=False)
+def hear() -> None:
+    running.ports.echo.heard()

@@ -20,6 +20,7 @@ from shared.hints import Hints
 from shared.outbound import Outbound
 from shared.settings import Settings
 from shared.storage import Store
+from workers.echo import Echo
 from workers.gateway import Gateway
 from workers.near import Near
 from workers.outage import Outage
@@ -81,6 +82,8 @@ class Ports:
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the process is to stop: begin nothing, finish what was paid for."""
     in_hand: InHand = field(default_factory=InHand)
+    echo: Echo = field(default_factory=Echo)
+    """Whether hints still reach this process."""
     outage: Outage = field(default_factory=Outage)
     """Whether results can be kept."""
     random: Callable[[], float] = random.random

@@ -35,6 +35,8 @@ ACCOUNT_S: Final = 10.0
 """How often each process looks whether a look at the gateway's account is due."""
 TOLD_EVERY_S: Final = 30.0
 """How often a tick says that an outage goes on."""
+ECHO_SHARE: Final = 3
+"""So many times within `exit_on_lost_tick_s` a process asks whether it still hears."""
 STORE_TICKS: Final = 4
 """Each stores one result at a time: a large one keeps three others from waiting for it."""
 
@@ -130,9 +132,15 @@ class Tick:
 class Ticks:
     """All ticks of one process."""
 
-    def __init__(self, ports: Ports, name: str) -> None:
+    def __init__(self, ports: Ports, name: str, is_busy: Callable[[], bool] = lambda: False) -> None:
+        """
+        Args:
+            is_busy: no thread is free to hear a hint.
+        """
         settings = ports.settings
+        self._is_busy = is_busy
         self._ports = ports
+        self._name = name
         self._pulse = Tick("pulse", settings.heartbeat_s, lambda: self._beat(name))
         self._dispatch = Tick(
             "dispatch", settings.tick_s, lambda: _then_rest(dispatch.dispatch, ports), gap_s=DISPATCH_GAP_S
@@ -141,6 +149,7 @@ class Ticks:
             Tick("submit", settings.tick_s, lambda: _then_rest(submit.find, ports)),
             Tick("inputs", settings.tick_s, lambda: _then_rest(_ready_inputs, ports)),
             Tick("poll", min(settings.tick_s, POLL_S), Looks(ports).go),
+            Tick("echo", settings.exit_on_lost_tick_s / ECHO_SHARE, lambda: _then_rest(self._say, ports)),
             Tick("outage", OUTAGE_S, lambda: _then_rest(outage.look, ports)),
             Tick("account", ACCOUNT_S, lambda: account.refresh(ports)),
             Tick("sweep", min(SWEEP_S, settings.dead_after_s / 4), self._sweep),
@@ -211,8 +220,15 @@ class Ticks:
             claims.beat(session, self._ports.process_id, name, self._ports.host, os.getpid())
         return False
 
+    def _say(self, ports: Ports) -> None:
+        if self._is_busy():
+            ports.echo.heard()  # nobody is free to hear it
+        else:
+            ports.hints.echo(self._name, ports.echo.said)
+
     def _watch(self) -> None:
-        """A thread that hangs cannot be ended: then the process says so and exits, to be started again.
+        """A thread that hangs cannot be ended: then the process says so and exits, to be started again.  So it does
+        when hints do not reach it any more.
 
         The same for a stop that takes longer than `drain_seconds`.
         """
@@ -223,14 +239,21 @@ class Ticks:
             if drain_s > self._ports.settings.drain_seconds:
                 log.error("watchdog.drain", told="what is not finished is taken back by others", drain_s=drain_s)
                 os._exit(70)
+            silent_s = self._ports.echo.silent_s
+            if silent_s > self._ports.settings.exit_on_lost_tick_s:
+                self._end_when_idle("watchdog.deaf", told="hints do not reach this process", silent_s=round(silent_s))
             # Storing may take long; the others are bounded by time-outs, also while the database is away.
             for tick in (self._pulse, self._dispatch, *self._others):
                 silent_s = time.monotonic() - tick.last_alive
                 if silent_s > limit_s and not tick.is_stopped:
-                    self._ports.stopping.set()  # begin nothing more, and let the paid calls end
-                    if not self._ports.in_hand.any():
-                        log.error("watchdog.exit", tick=tick.name, silent_s=round(silent_s))
-                        os._exit(70)
+                    self._end_when_idle("watchdog.exit", tick=tick.name, silent_s=round(silent_s))
+
+    def _end_when_idle(self, event: str, **told: object) -> None:
+        """Begin nothing more, and let the paid calls end."""
+        self._ports.stopping.set()
+        if not self._ports.in_hand.any():
+            log.error(event, **told)
+            os._exit(70)
 
 
 def _then_rest(work: Callable[[Ports], None], ports: Ports) -> bool:

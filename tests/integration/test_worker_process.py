@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from celery import Celery
 from sqlmodel import Session, col, select, update
 
 from shared import db, ids
@@ -114,8 +116,6 @@ def test_a_hint_is_quicker_than_a_tick(quick: Settings, looking: Ports, tmp_path
 
 
 def test_a_worker_tells_flower_what_it_does_and_names_rows_only(quick: Settings, tmp_path: Path) -> None:
-    from celery import Celery
-
     received: list[tuple[str, str]] = []
     watcher = Celery("watcher", broker=quick.broker_url, set_as_current=False)
     watcher.conf.broker_transport_options = {"global_keyprefix": "darkroom:"}
@@ -170,6 +170,45 @@ def test_redis_that_goes_away_and_comes_back_loses_nothing(
             rows.until_state(looking, after, State.SUCCEEDED)
 
     assert [paid(sandbox, looking, job) for job in (during, after)] == [1, 1]
+
+
+def test_a_worker_that_hears_nothing_any_more_says_so_and_ends_once_its_paid_call_is_over(
+    quick: Settings, looking: Ports, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    control = Celery("control", broker=quick.broker_url, set_as_current=False).control
+    control.app.conf.broker_transport_options = {"global_keyprefix": "darkroom:"}
+    with WorkerProcess(quick, tmp_path / "one.log", **QUICK, exit_on_lost_tick_s=2.0) as worker:
+        worker.wait_for(" ready.")
+        job = queue(looking, "latency=8")
+        rows.until(lambda: paid(sandbox, looking, job))
+        name = f"one@{socket.gethostname()}"
+
+        replies = control.cancel_consumer(f"echo.{name}", destination=[name], reply=True, timeout=10)
+
+        assert [next(iter(reply.values())) for reply in replies] == [{"ok": f"no longer consuming from echo.{name}"}]
+        assert worker.process.wait(60) == 70
+    assert "watchdog.deaf" in worker.said()
+    assert rows.read(looking, job).state is State.SUCCEEDED
+    assert paid(sandbox, looking, job) == 1
+
+
+def test_a_worker_whose_broker_is_away_does_not_take_itself_for_deaf(
+    quick: Settings, looking: Ports, tmp_path: Path
+) -> None:
+    with OwnRedis(tmp_path / "redis") as redis:
+        settings = quick.model_copy(update={"broker_url": redis.url})
+        with WorkerProcess(settings, tmp_path / "one.log", **QUICK, exit_on_lost_tick_s=1.0) as worker:
+            worker.wait_for(" ready.")
+            redis.freeze()
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:
+                assert worker.process.poll() is None, worker.said()
+                time.sleep(0.1)
+            redis.thaw()
+
+            job = queue(looking)
+            rows.until_state(looking, job, State.SUCCEEDED)
+            worker.stop(20)
 
 
 class OwnRedis:
