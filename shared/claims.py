@@ -660,12 +660,27 @@ def _orphaned(dead_after_s: float) -> ColumnElement[bool]:
     return and_(col(Job.claimed_by).is_not(None), col(Job.claimed_by).not_in(living))
 
 
+def prepare(session: Session, job_id: str, by: str) -> None:
+    """Say who has a dispatched job's inputs in hand: they may be what ends the process, and then this tells whose."""
+    _run(session, update(Job).where(col(Job.id) == job_id, col(Job.state) == State.DISPATCHED).values(claimed_by=by))
+
+
+def orphaned_preparations(session: Session, dead_after_s: float, limit: int = 500) -> list[Claim]:
+    """Dispatched jobs whose process died with their inputs in hand.  Nothing was sent."""
+    return _orphans(session, State.DISPATCHED, dead_after_s, limit)
+
+
 def orphaned_calls(session: Session, dead_after_s: float, limit: int = 500) -> list[Claim]:
     """Jobs whose process died while its paid call may have been under way: nobody knows what came of it."""
+    return _orphans(session, State.SUBMITTING, dead_after_s, limit)
+
+
+def _orphans(session: Session, state: State, dead_after_s: float, limit: int) -> list[Claim]:
     rows = _run(
         session,
         select(*_COLUMNS)
-        .where(col(Job.state) == State.SUBMITTING, _orphaned(dead_after_s))
+        .where(col(Job.state) == state, _orphaned(dead_after_s))
+        .order_by(col(Job.id))
         .limit(limit)
         .with_for_update(skip_locked=True),
     )

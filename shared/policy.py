@@ -83,6 +83,11 @@ UNSERVED: Final = "model_not_found"
 UNSERVED_WAITS_MOST: Final = 6
 """So often in a row that is waited for: about a minute and a half (images 2.2 says twice)."""
 
+WORKER_DIED: Final = "worker_died"
+"""What a job waits for whose worker died before anything was sent, and the code when that was once too often."""
+DEATHS_MOST: Final = 4
+"""So many workers in a row may die with a job's inputs in hand; it need not be its fault, so it is tried alone."""
+
 VANISHED_MOST: Final = 3
 """So many looks in a row that say "no such task" are believed; other trouble is waited out until the task is stuck."""
 UNSEEN_PATIENCE: Final = 4
@@ -166,6 +171,16 @@ def decide(error: GatewayError, tried: Tried, random: Callable[[], float]) -> De
         return Decision(Cause.RETRIED, wait)
     throttled = error.error_class is ErrorClass.RATE_LIMITED
     return Decision(Cause.THROTTLED if throttled else Cause.NOT_SENT, wait)
+
+
+def deaths(waits: int, waits_for: str | None) -> int:
+    """How many workers in a row have died with a job's inputs in hand, the last one included."""
+    return 1 + (waits if waits_for == WORKER_DIED else 0)
+
+
+def death_wait_s(times: int, random: Callable[[], float]) -> float:
+    """Seconds until its inputs are looked at again: spread widely, so that those who died together part."""
+    return wait_s(FIRST_WAIT_S[ErrorClass.STORAGE], times + 1, random)
 
 
 STORE_TRIES: Final[Mapping[str, int]] = {

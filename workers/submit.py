@@ -156,6 +156,8 @@ def prepare(job_id: str, ports: Ports) -> Prepared | None:
         asked = session.get(JobRequest, job_id)
         if claim is None or asked is None or claim.state is not State.DISPATCHED:
             return None  # a doubled or late hint
+        if asked.inputs:
+            claims.prepare(session, job_id, by=ports.process_id)
     try:
         with ports.transaction() as session:
             places = inputs.locate(session, claim.project_id, asked.inputs)

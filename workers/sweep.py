@@ -12,9 +12,10 @@ from typing import Final
 import structlog
 from sqlalchemy import text
 
-from shared import claims
+from shared import claims, policy
 from shared.claims import Claim
 from shared.gateway.outcome import ErrorClass, GatewayError
+from shared.lifecycle import Cause
 from workers import submit, trouble
 from workers.patience import passes
 from workers.ports import Ports
@@ -42,13 +43,36 @@ def sweep(ports: Ports, *, may_judge: bool = True) -> None:
     """
     chores = [_return_hints, _expire, _take_back_overdue, _collect_spool, _forget_keys, _flush_figures]
     if may_judge:
-        chores[:0] = [_take_back_calls, _free_stores, _forget_dead]
+        chores[:0] = [_take_back_preparations, _take_back_calls, _free_stores, _forget_dead]
     for chore in chores:
         # Each in transactions of its own: one that cannot be done must not keep the others from being done.
         try:
             chore(ports)
         except Exception as error:
             trouble.tell("sweep.failed", error, chore=chore.__name__)
+
+
+def _take_back_preparations(ports: Ports) -> None:
+    """Inputs that end one process after the other must not end all of them: a few times, ever later, then no more."""
+    with ports.transaction() as session:
+        for claim in claims.orphaned_preparations(session, ports.settings.dead_after_s):
+            deaths = policy.deaths(claim.waits, claim.waits_for)
+            log.warning("sweep.preparation", job_id=claim.job_id, deaths=deaths)
+            if deaths >= policy.DEATHS_MOST:
+                told = f"{deaths} workers died with its inputs in hand; nothing was sent"
+                error = GatewayError(ErrorClass.INVALID_REQUEST, policy.WORKER_DIED, told)
+                if claims.move(session, claim, Cause.INPUT_REFUSED, reason=told):
+                    claims.keep_result(session, claim, error=error)
+            else:
+                claims.move(
+                    session,
+                    claim,
+                    Cause.HINT_LOST,
+                    reason="its worker died with its inputs in hand; nothing was sent",
+                    due_in_s=policy.death_wait_s(deaths, ports.random),
+                    waits_for=policy.WORKER_DIED,
+                )
+    ports.wake_dispatch()
 
 
 def _take_back_calls(ports: Ports) -> None:

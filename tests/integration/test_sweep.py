@@ -16,14 +16,17 @@ from sqlalchemy import func, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col, delete, select, update
 
-from shared import claims, ids
+from shared import claims, ids, policy
 from shared.lifecycle import Cause, State
 from shared.policy import OnUnknown
 from shared.tables import GatewayCalls, IdempotencyKey, Job, Process
 from tests import factories, rows
+from workers import inputs as inputs_of_jobs
 from workers import submit, sweep
 from workers.ports import Ports
 from workers.ticks import Ticks
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def process(ports: Ports, silent_s: float) -> str:
@@ -50,6 +53,50 @@ def test_of_a_call_whose_process_died_nobody_knows_what_came(
     assert (row.state, row.attempt, row.claimed_by) == (state, 1, None)
     assert rows.causes(ports, job) == causes
     assert rows.error(ports, job)["code"] == "worker_died"
+
+
+def test_a_job_whose_inputs_were_in_a_dead_hand_is_queued_again_and_nothing_is_counted(ports: Ports) -> None:
+    job = rows.make(ports, state=State.DISPATCHED, claimed_by=process(ports, 60), attempt=0)
+
+    sweep.sweep(ports)
+
+    row = rows.read(ports, job)
+    assert (row.state, row.attempt, row.claimed_by, row.waits) == (State.QUEUED, 0, None, 1)
+    assert rows.causes(ports, job) == [Cause.HINT_LOST]
+    assert rows.due_in_s(ports, job) > 1
+
+
+def test_inputs_that_end_one_worker_after_the_other_fail_their_job_before_anything_is_paid(ports: Ports) -> None:
+    job = rows.make(ports, state=State.DISPATCHED, attempt=0)
+    for _ in range(policy.DEATHS_MOST):
+        with ports.transaction() as session:
+            here = update(Job).where(col(Job.id) == job.id)
+            session.execute(here.values(state=State.DISPATCHED, claimed_by=process(ports, 60)))
+
+        sweep.sweep(ports)
+
+    row = rows.read(ports, job)
+    assert (row.state, row.attempt) == (State.FAILED, 0)
+    assert rows.error(ports, job)["code"] == "worker_died"
+    assert "nothing was sent" in rows.error(ports, job)["message"]
+    assert rows.causes(ports, job) == [Cause.HINT_LOST] * (policy.DEATHS_MOST - 1) + [Cause.INPUT_REFUSED]
+
+
+def test_inputs_are_in_the_hand_of_who_prepares_them_and_a_prompt_alone_is_in_nobodys(ports: Ports) -> None:
+    seen: list[str | None] = []
+    picture = f"data:image/png;base64,{PIXEL}"
+    jobs = [rows.make(ports, inputs=inputs) for inputs in ({}, {"images": [picture]})]
+    fetch = inputs_of_jobs.fetch
+
+    def look(*arguments: Any) -> Any:
+        seen.extend(rows.read(ports, job).claimed_by for job in jobs)
+        return fetch(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inputs_of_jobs, "fetch", look)
+        assert submit.prepare(jobs[1].id, ports) is not None
+
+    assert seen == [None, ports.process_id]
 
 
 def test_of_a_result_whose_process_died_another_takes_care(ports: Ports) -> None:
