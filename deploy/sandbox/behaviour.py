@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from deploy.sandbox.faults import FAULTS
+from deploy.sandbox.sayings.table import are_known
 
 
 def _known_fault(name: str) -> str:
@@ -20,7 +21,14 @@ def _known_fault(name: str) -> str:
     return name
 
 
+def _known_saying(name: str) -> str:
+    if not are_known(name):
+        raise ValueError("unknown saying; README.md lists them")
+    return name
+
+
 Fault = Annotated[str, BeforeValidator(str), AfterValidator(_known_fault)]
+Name = Annotated[str, BeforeValidator(str), AfterValidator(_known_saying)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -213,8 +221,8 @@ class Behaviour(BaseModel):
     """The same errors, but after the charge and after the time that the work takes."""
     retry_after: Count | None = None
     """Seconds, sent as `Retry-After` with a `fail`."""
-    cut: Literal["before_charge", "after_charge", "mid_body"] | None = None
-    """Close the connection without an answer, before or after the charge; or charge and send half of the answer."""
+    cut: Literal["before_charge", "after_charge", "mid_body", "unnoticed"] | None = None
+    """Close the connection unanswered, before or after the charge, or amid the answer. `unnoticed`: half, as if all."""
     hang: Seconds = 0
     """Charge, then say nothing for so many seconds, then answer."""
     variant: (
@@ -231,6 +239,8 @@ class Behaviour(BaseModel):
         | None
     ) = None
     """Shape of the answer: of pictures (else by `response_format`), in a chat, in Gemini's format; films, sounds …"""
+    say: Name | None = None
+    """The answer as a rarer build says it, made of the usual one; several with `+`. A task's queries hear it, too."""
     content: ContentFault | None = None
     """What the result's address serves in place of the result."""
     content_times: Count | None = None
@@ -312,6 +322,8 @@ def _values(annotation: Any, metadata: list[Any]) -> str:
     """What may stand after the `=`, in words."""
     if any(getattr(mark, "func", None) is _known_fault for mark in metadata):
         return "a fault (below)"
+    if any(getattr(mark, "func", None) is _known_saying for mark in metadata):
+        return "a saying (below)"
     origin = get_origin(annotation)
     if origin is Annotated:
         return _values(get_args(annotation)[0], list(get_args(annotation)[1:]))

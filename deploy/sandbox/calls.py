@@ -19,6 +19,7 @@ from deploy.sandbox.door import Visit
 from deploy.sandbox.faults import Family, fault
 from deploy.sandbox.parts import Parts
 from deploy.sandbox.replies import Refused, Reply
+from deploy.sandbox.sayings import table as sayings
 from deploy.sandbox.tasks import Task
 from deploy.sandbox.traffic import Arrival
 
@@ -75,7 +76,7 @@ async def query(request: Request, family: Family, task: Task | None = None) -> B
     model, prompt = (task.model, task.prompt) if task else ("", "")
     told = house.script.query_behaviour(request.scope["route"].name, model=model, prompt=prompt)
     await asyncio.sleep((told.latency or 0) + told.hang)
-    if told.cut is not None:
+    if told.cut not in (None, "unnoticed"):
         raise Refused(responses.cut(Reply(200, "")))
     if told.fail is not None:
         raise Refused(fault(told.fail, family, told.retry_after))
@@ -138,6 +139,9 @@ def _after(call: Call, reply: Reply) -> Reply:
     told = call.behaviour
     if told.fail_after is not None:
         return fault(told.fail_after, call.family, told.retry_after)
+    reply = sayings.paid(told.say, call.kind, reply)
     if told.cut == "after_charge":
         return replace(reply, cut="all")
+    if told.cut == "unnoticed":
+        return responses.halved(reply)
     return replace(reply, cut="half") if told.cut == "mid_body" else reply

@@ -137,7 +137,7 @@ MIDJOURNEY_FILM: Final = Family(
     "midjourney", ("mj_video",), ("mj_video",), Decimal("0.8"), (8.0, 12.0), "midjourney", ("openai",)
 )
 
-SPEECH_HD: Final = Family("audio", ("tts-1-hd",), ("tts-1-hd",), Decimal("0.00003"), (1.0, 3.0), "openai", ())
+SPEECH_HD: Final = Family("audio", ("tts-1-hd",), ("tts-1-hd",), Decimal("0.00003"), (1.0, 3.0), "openai", ("openai",))
 SPEECH: Final = Family(
     "audio",
     ("tts-1", "gpt-4o-mini-tts"),
@@ -145,7 +145,7 @@ SPEECH: Final = Family(
     Decimal("0.000015"),
     (1.0, 3.0),
     "openai",
-    (),
+    ("openai",),
 )
 LISTENER: Final = Family(
     "audio",
@@ -154,7 +154,7 @@ LISTENER: Final = Family(
     Decimal("0.006"),
     (1.0, 3.0),
     "openai",
-    (),
+    ("openai",),
 )
 VECTORS: Final = Family(
     "text",

@@ -45,6 +45,12 @@ def cut(reply: Reply) -> Reply:
     return replace(reply, cut="all")
 
 
+def halved(reply: Reply) -> Reply:
+    """The first half, which is sent as if it were all."""
+    content = body(reply.body)
+    return replace(reply, body=content[: len(content) // 2])
+
+
 class Cut(Response):
     """No answer: the connection is closed."""
 

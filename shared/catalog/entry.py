@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.catalog.params import Params
 
@@ -43,6 +43,8 @@ class Operation:
     prompt_required: bool = True
     prompt_in: str | None = None
     """The parameter that may stand in the prompt's place; one of the two is needed, and not both."""
+    images_or: str | None = None
+    """The parameter that may stand in the place of input images; one of the two is needed, and not both."""
     prompt_most: int = 32_000
     """Longest prompt, characters."""
     inputs: Mapping[str, Role] = field(default_factory=dict)
@@ -92,6 +94,8 @@ class Price(Frozen):
     """For a million characters of text to be spoken."""
     per_million_tokens: Decimal = Decimal(0)
     """For a million tokens of text that goes in, estimated from its characters."""
+    size_factors: Mapping[str, Decimal] = Field(default_factory=dict)
+    """By `size`, what all of this is multiplied by for it."""
 
 
 class Lane(Frozen):
@@ -101,6 +105,8 @@ class Lane(Frozen):
     """Jobs in flight at once; 0 stops the lane."""
     rate_per_minute: int = Field(600, ge=1)
     """Paid calls begun in a minute, at most."""
+    per_day: int | None = Field(None, ge=0)
+    """Paid calls begun in a day (UTC), at most; null: any number."""
 
 
 class Entry(Frozen):
@@ -121,11 +127,13 @@ class Entry(Frozen):
     typical_s: float = Field(30, gt=0)
     """How long a job usually takes at the gateway, seconds."""
     first_look_s: float = Field(5, gt=0)
-    """When an accepted task is first asked about, seconds after it was accepted."""
+    """When an accepted task is first asked about, seconds after it was accepted, until it is known what they take."""
     look_every_s: float = Field(5, gt=0)
-    """Then every so many seconds."""
+    """Then every so many seconds.  Once it is known what its tasks take: the least time between two looks."""
     stuck_after_s: float = Field(3600, gt=0)
     """An upstream task older than this is taken for stuck, seconds."""
+    min_images: int = Field(0, ge=0)
+    """Fewest input images, of a model that can do nothing without."""
     max_images: int | None = Field(None, ge=0)
     """Most input images, where the model takes fewer than its operation."""
     limits: Mapping[str, Limit] = Field(default_factory=dict)
@@ -135,3 +143,9 @@ class Entry(Frozen):
     price: Price = Price()
     prices: Mapping[str, Price] = Field(default_factory=dict)
     """By operation, where one costs otherwise."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.max_images is not None and self.min_images > self.max_images:
+            raise ValueError(f"min_images ({self.min_images}) is more than max_images ({self.max_images})")
+        return self

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from shared.catalog import checking
 from shared.catalog.checking import escaped, nearest
-from shared.catalog.entry import Entry, Frozen, Lane, Operation
+from shared.catalog.entry import Entry, Frozen, Lane, Operation, Role
 from shared.catalog.models.table import ENTRIES, LANES
 from shared.catalog.operations.table import OPERATIONS
 from shared.catalog.params import Params
@@ -26,9 +27,6 @@ _F = TypeVar("_F", bound=Frozen)
 
 UNLISTED: Final = Entry(title="", operation="", lane="other", typical_s=60)
 """What is assumed of a model that the catalog does not know."""
-
-CREDENTIAL: Final = "default"
-"""The gateway credential of `DARKROOM_GATEWAY_API_KEY`; lanes are named `<credential>.<family>`."""
 
 
 class CatalogFile(Frozen):
@@ -46,8 +44,8 @@ class Resolved:
     model: str
     gateway_model: str
     entry: Entry
-    lane: str
-    """`<credential>.<family>`."""
+    family: str
+    """Of models, which share a lane with each credential."""
     params: Params
     """With the entry's defaults."""
     estimated_cost_usd: Decimal | None
@@ -113,7 +111,7 @@ class Catalog:
         what = self._operation(model, operation, bool(inputs_by_role.get("images")))
         checked, problems = checking.checked(what, entry, model, params)
         problems += _prompt_problems(what, prompt, params)
-        problems += _input_problems(what, entry, model, inputs_by_role)
+        problems += _input_problems(what, entry, model, inputs_by_role, params)
         if problems or checked is None:
             raise InvalidRequest(_summary(problems), tuple(problems))
         return Resolved(
@@ -121,7 +119,7 @@ class Catalog:
             model=model,
             gateway_model=entry.gateway_model or model,
             entry=entry,
-            lane=f"{CREDENTIAL}.{entry.lane}",
+            family=entry.lane,
             params=checked,
             estimated_cost_usd=estimate(entry, what, prompt or "", checked),
         )
@@ -170,7 +168,7 @@ def estimate(entry: Entry, operation: Operation, prompt: str, params: Params) ->
         price.per_call * Decimal(asked.get("n") or 1)
         + price.per_second * seconds * Decimal(asked.get("n") or 1)
         + (price.per_million_characters + price.per_million_tokens / CHARACTERS_A_TOKEN) * millions
-    )
+    ) * price.size_factors.get(str(asked.get("size")), Decimal(1))
     if operation.is_free:
         return Decimal("0.00")
     if price.per_minute or not cost:
@@ -219,19 +217,42 @@ def _prompt_problems(operation: Operation, prompt: str | None, params: Mapping[s
     return []
 
 
-def _input_problems(operation: Operation, entry: Entry, model: str, counts: Mapping[str, int]) -> list[FieldError]:
+def _input_problems(
+    operation: Operation, entry: Entry, model: str, counts: Mapping[str, int], params: Mapping[str, Any]
+) -> list[FieldError]:
     problems = [
         FieldError(f"/inputs/{escaped(role)}", f"{operation.name} takes no such input{nearest(role, operation.inputs)}")
         for role in counts
         if role not in operation.inputs
     ]
     for role, allowed in operation.inputs.items():
-        most = allowed.most if role != "images" or entry.max_images is None else min(allowed.most, entry.max_images)
+        least, most = _wanted(role, allowed, entry, is_said=_is_given(operation.prompt_in, params))
         count = counts.get(role, 0)
-        if not allowed.least <= count <= most:
-            wanted = f"{allowed.least} to {most}" if most != allowed.least else str(most)
+        if not least <= count <= most:
+            wanted = f"{least} to {most}" if most != least else str(most)
             problems.append(FieldError(f"/inputs/{role}", f"must be {wanted}, not {count} (model {model})"))
+    instead = operation.images_or
+    if instead is not None and bool(counts.get("images")) == _is_given(instead, params):
+        told = f"{operation.name} needs either these or {instead} in its parameters"
+        problems.append(FieldError("/inputs/images", told))
     return problems
+
+
+def _wanted(role: str, allowed: Role, entry: Entry, *, is_said: bool) -> tuple[int, int]:
+    """Least and most inputs of a role.
+
+    Args:
+        is_said: a conversation stands in the prompt's place, which may have pictures in itself.
+    """
+    if role != "images":
+        return allowed.least, allowed.most
+    most = allowed.most if entry.max_images is None else min(allowed.most, entry.max_images)
+    return allowed.least if is_said else max(allowed.least, entry.min_images), most
+
+
+def _is_given(name: str | None, params: Mapping[str, Any]) -> bool:
+    """Whether a parameter is there, in either spelling."""
+    return name is not None and any(params.get(spelled) for spelled in (name, to_camel(name)))
 
 
 def _summary(problems: Iterable[FieldError]) -> str:

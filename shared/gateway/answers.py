@@ -25,6 +25,9 @@ from typing import Any, Final
 from shared.gateway import classify, enclosed, reading
 from shared.gateway.outcome import ErrorClass, Outcome, Produced, Refused
 
+FREE_AT: Final = frozenset({503, 529})
+"""Statuses of an upstream that has too much to do: nothing was said, and nothing is charged (2.3)."""
+
 FINISHES: Final[Mapping[str, str]] = {
     "end_turn": "stop",
     "stop_sequence": "stop",

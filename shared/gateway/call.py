@@ -50,6 +50,13 @@ class Call:
     """By role, as the operation names them: `images`, `mask`, `audio` …"""
     job_id: str = ""
     """Sent along where the contract has a field for it, so that a lost answer can be found again."""
+    attempt: int = 1
+    """The number that this call has among those of its job, from 1."""
+
+    @property
+    def mark(self) -> str:
+        """What the upstream task is known by in a list of the gateway: never the same for two paid calls."""
+        return marked(self.job_id, self.attempt) if self.job_id else ""
 
     @property
     def images(self) -> tuple[Media, ...]:
@@ -62,3 +69,8 @@ class Call:
     def one(self, role: str) -> Media | None:
         """The only input of a role, if there is one."""
         return next(iter(self.inputs.get(role, ())), None)
+
+
+def marked(job_id: str, attempt: int) -> str:
+    """The mark of one attempt of a job."""
+    return f"{job_id}.{attempt}"

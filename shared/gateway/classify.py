@@ -190,6 +190,9 @@ MIDJOURNEY: Final[Mapping[int, ErrorClass]] = {
 }
 """The numbers of submit results and of the gateway's own Midjourney errors (2.3)."""
 
+BACK_OFF_S: Final[Mapping[int, float]] = {23: 30.0}
+"""After these numbers it is pointless to ask again sooner, seconds (2.3)."""
+
 STATUSES: Final[Mapping[int, ErrorClass]] = {
     400: ErrorClass.INVALID_REQUEST,
     401: ErrorClass.AUTH,
@@ -266,15 +269,18 @@ MEANINGS: Final[Mapping[str, str]] = {
 """What the gateway's own codes say, for people (images 2.2)."""
 
 
-def refusal(response: Response) -> Refused | None:
+def refusal(response: Response, free_at: Container[int] = ()) -> Refused | None:
     """The error in the answer to a paid call, or None if there is none and the adapter is to read on.
 
     At 2xx an error is a top-level `error` that is not empty, or `success: false`, unless a result stands beside it
     (images 3.3 V5, a video that failed): that is the adapter's to judge.  Everything else but 2xx is refused.
     HTML, null and nothing at all with status 200 are no error here, and no result to any adapter.
+
+    Args:
+        free_at: the adapter's.
     """
     if response.status not in SUCCESS:
-        return Refused(_error(response, _said_by(response)))
+        return Refused(_error(response, _said_by(response), free_at))
     body = _error_at_success(response.body)
     return None if body is None else Refused(_error(response, said(body)))
 
@@ -315,8 +321,8 @@ def failure(words: Said, otherwise: ErrorClass = ErrorClass.TASK_FAILED, *, char
 def submit_refusal(body: Mapping[str, Any], number: int) -> Refused:
     """A Midjourney submit result with one of the `MIDJOURNEY` numbers, which came with status 200 as all do (2.3)."""
     words = replace(said(body), number=number)
-    error_class = class_of(400, words)
-    return refused(error_class, _code(words) or f"midjourney_{number}", words.message)
+    found = refused(class_of(400, words), _code(words) or f"midjourney_{number}", words.message)
+    return Refused(replace(found.error, retry_after_s=BACK_OFF_S.get(number)))
 
 
 def documents(body: bytes) -> list[Any]:
@@ -348,11 +354,17 @@ def said(body: Mapping[str, Any]) -> Said:
     )
 
 
-def class_of(status: int, words: Said) -> ErrorClass:
-    """The class of an error that came with this HTTP status."""
+def class_of(status: int, words: Said, free_at: Container[int] = ()) -> ErrorClass:
+    """The class of an error that came with this HTTP status.
+
+    Args:
+        free_at: the adapter's.
+    """
     found = _by_words(status, words)
     if found is None and status in (400, 429) and words.number is not None:  # with others the handler never ran
         found = MIDJOURNEY.get(words.number)
+    if found is None and status in free_at and words.is_json:
+        found = ErrorClass.UNAVAILABLE
     if found is None:
         found = _by_status(status, words)
     if status in SUCCESS and found not in FINAL:
@@ -377,10 +389,10 @@ def _in_english(words: Said) -> str:
     return f"{told}: {message}" if told and not message.isascii() else message
 
 
-def _error(response: Response, words: Said) -> GatewayError:
+def _error(response: Response, words: Said, free_at: Container[int] = ()) -> GatewayError:
     code = _code(words)
     return GatewayError(
-        error_class=class_of(response.status, words),
+        error_class=class_of(response.status, words, free_at),
         code=code or f"http_{response.status}",
         message=_in_english(words) or f"HTTP {response.status} without a reason",
         upstream_status=response.status,

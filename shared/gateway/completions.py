@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from shared.errors import UnreadableReply
-from shared.gateway import reading
+from shared.gateway import reading, sounds
 from shared.gateway.request import Response
 
 TEXT_PARTS: Final = frozenset({"text", "output_text", "input_text"})
@@ -27,6 +27,16 @@ REASONING: Final = ("reasoning_content", "reasoning", "thinking")
 
 OWN_KEYS: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint"})
 """Of a completion's top level; what stands beside them is in `Completion.more`."""
+CHOICE_KEYS: Final = frozenset({"index", "message", "delta", "text", "finish_reason", "logprobs", "error"})
+MESSAGE_KEYS: Final = frozenset(
+    {"role", "content", "refusal", "images", "annotations", "tool_calls", "function_call", "audio", *REASONING}
+)
+CALL_KEYS: Final = frozenset({"index", "id", "type", "function", "custom"})
+
+SAID_ONCE: Final = frozenset(
+    {"id", "type", "role", "name", "format", "index", "model", "object", "signature", "thought_signature"}
+)
+"""Texts that are the same in each piece in which they stand; all other texts of a message come in pieces."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +52,24 @@ class Choice:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     """`{"id", "type", "function": {"name", "arguments"}}`; `arguments` is JSON text and may be invalid or empty (5.4).
 
-    A custom tool has `"custom": {"name", "input"}` in place of `function`.
+    A custom tool has `"custom": {"name", "input"}` in place of `function`.  What else a vendor put there stays, as
+    the signature of the thought behind a call.
     """
     reasoning: str = ""
     """Thoughts, also those that stood as `<think>` before the content."""
     refusal: str = ""
     annotations: tuple[Any, ...] = ()
     """Citations, as they came."""
+    audio: Mapping[str, Any] = field(default_factory=dict)
+    """`{"id", "data", "transcript", "expires_at"}` of an answer that was spoken; `data` is one base64, of a file."""
     finish_reason: str = ""
     """Empty where the gateway gave none."""
+    logprobs: Mapping[str, Any] = field(default_factory=dict)
+    """Likelihoods of all its tokens."""
+    in_message: Mapping[str, Any] = field(default_factory=dict)
+    """What a vendor put into the message besides: to be given back in the next turn."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What stood beside the message: ratings, the vendor's own reason."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +204,13 @@ class _Gathered:
         self.parts: list[Any] = []
         self.images: list[Any] = []
         self.annotations: list[Any] = []
+        self.audio: dict[str, Any] = {}
+        self.sounds: list[str] = []
         self.calls: list[_Call] = []
         self.finish_reason = ""
+        self.logprobs: dict[str, Any] = {}
+        self.in_message: dict[str, Any] = {}
+        self.more: dict[str, Any] = {}
 
     def take(self, choice: Mapping[str, Any]) -> None:
         whole, delta = choice.get("message"), choice.get("delta")
@@ -198,6 +222,9 @@ class _Gathered:
             self.texts.append(choice["text"])
         reason = choice.get("finish_reason")
         self.finish_reason = reason if isinstance(reason, str) and reason else self.finish_reason
+        logprobs = choice.get("logprobs")
+        _grow(self.logprobs, logprobs if isinstance(logprobs, Mapping) else {})
+        _grow(self.more, _besides(choice, CHOICE_KEYS), said_once=True)
 
     def choice(self) -> Choice:
         content, thoughts = _without_thoughts(_text(self.texts))
@@ -209,7 +236,11 @@ class _Gathered:
             reasoning=_text([*self.thoughts, thoughts]),
             refusal=_text(self.refusals),
             annotations=tuple(self.annotations),
+            audio={**self.audio, **({"data": sounds.joined(self.sounds)} if self.sounds else {})},
             finish_reason=self.finish_reason,
+            logprobs=self.logprobs,
+            in_message=self.in_message,
+            more=self.more,
         )
 
     def _take_whole(self, message: Mapping[str, Any]) -> None:
@@ -222,6 +253,9 @@ class _Gathered:
         self.parts = said.parts or self.parts
         self.images = said.images or self.images
         self.annotations = said.annotations or self.annotations
+        self.audio = said.audio or self.audio
+        self.sounds = said.sounds or self.sounds
+        self.in_message = said.in_message or self.in_message
         # In a whole message each call is whole, too: ids may be missing or the same in all (5.4).
         whole = [_Call.of(piece) for piece in _calls(message)]
         self.calls = whole or self.calls
@@ -233,8 +267,16 @@ class _Gathered:
         self.refusals.append(_string(delta.get("refusal")))
         self.images += _list(delta.get("images"))
         self.annotations += _list(delta.get("annotations"))
+        _grow(self.in_message, _besides(delta, MESSAGE_KEYS))
+        self._take_audio(delta.get("audio"))
         for piece in _calls(delta):
             self._take_call(piece)
+
+    def _take_audio(self, audio: Any) -> None:
+        if not isinstance(audio, Mapping):
+            return
+        self.sounds += filter(None, [_string(audio.get("data"))])
+        _grow(self.audio, _besides(audio, frozenset({"data"})))
 
     def _take_part(self, part: Any) -> None:
         if isinstance(part, str):
@@ -264,6 +306,47 @@ class _Gathered:
             self.calls.append(_Call.of(piece))
 
 
+def _besides(said: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if key not in known and value is not None}
+
+
+def _grow(into: dict[str, Any], said: Mapping[str, Any], *, said_once: bool = False) -> None:
+    """Put a piece behind those that came before: texts and lists grow, objects key by key; of all else the last counts.
+
+    Args:
+        said_once: no text comes in pieces.
+    """
+    for key, piece in said.items():
+        known = into.get(key)
+        if isinstance(piece, Mapping):
+            inner = known if isinstance(known, dict) else {}
+            _grow(inner, piece, said_once=said_once)
+            into[key] = inner
+        elif isinstance(piece, list):
+            into[key] = known if isinstance(known, list) else []
+            _grow_list(into[key], piece)
+        elif isinstance(piece, str) and isinstance(known, str) and not said_once and key not in SAID_ONCE:
+            into[key] = known + piece
+        elif piece is not None:
+            into[key] = piece
+
+
+def _grow_list(into: list[Any], said: list[Any]) -> None:
+    """Items with a number are pieces of the one with that number and type; all others stand for themselves."""
+    for item in said:
+        index = item.get("index") if isinstance(item, Mapping) else None
+        same = (one for one in into if index is not None and _is_same(one, item))
+        known = next(same, None)
+        if known is not None:
+            _grow(known, item)
+        else:
+            into.append(dict(item) if isinstance(item, Mapping) else item)
+
+
+def _is_same(one: Any, other: Mapping[str, Any]) -> bool:
+    return isinstance(one, dict) and all(one.get(key) == other.get(key) for key in ("index", "type"))
+
+
 def _continued(known: list[str], said: list[str]) -> list[str]:
     before, now = _text(known), _text(said)
     return [now] if now.startswith(before) else [before, now]
@@ -285,6 +368,7 @@ class _Call:
         self.type = ""
         self.name = ""
         self.texts: list[str] = []
+        self.more: dict[str, Any] = {}
 
     @classmethod
     def of(cls, piece: Mapping[str, Any]) -> _Call:
@@ -296,6 +380,7 @@ class _Call:
         self.id = self.id or _string(piece.get("id"))
         self.type = self.type or ("custom" if "custom" in piece else _string(piece.get("type")))
         self.name = self.name or _name(piece)
+        _grow(self.more, _besides(piece, CALL_KEYS))
         told = _told(piece)
         given = told.get("arguments", told.get("input"))
         if isinstance(given, str):
@@ -305,9 +390,10 @@ class _Call:
 
     def whole(self) -> Mapping[str, Any]:
         if self.type == "custom":
-            return {"id": self.id, "type": "custom", "custom": {"name": self.name, "input": _text(self.texts)}}
+            custom = {"name": self.name, "input": _text(self.texts)}
+            return {"id": self.id, "type": "custom", "custom": custom, **self.more}
         told = {"name": self.name, "arguments": _text(self.texts)}
-        return {"id": self.id, "type": self.type or "function", "function": told}
+        return {"id": self.id, "type": self.type or "function", "function": told, **self.more}
 
 
 def _told(piece: Mapping[str, Any]) -> Mapping[str, Any]:

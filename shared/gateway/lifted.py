@@ -65,6 +65,10 @@ class Lifted:
         """The text with nothing in the place of each run."""
         return text if self._mark is None else self._mark.sub("", text)
 
+    def restored(self, text: str) -> str:
+        """The text as it came, with each run back in its place."""
+        return text if self._mark is None else self._mark.sub(lambda found: _text(self._runs[int(found[1])]), text)
+
     def _holds_run(self, text: str) -> bool:
         return self._mark is not None and self._mark.search(text) is not None
 

@@ -44,6 +44,8 @@ class GatewayError:
     """What `Retry-After` asked for."""
     charged: bool = False
     """True where the contract says that this error is billed all the same."""
+    body: str = field(default="", repr=False)
+    """Of an outcome that nobody knows: the beginning of what came back, cleaned; for the person who must decide."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Produced:
     result: Mapping[str, Any] = field(default_factory=dict)
     """What is not media and the user wants: buttons, revised prompts, usage, delivered and requested counts."""
     status: str = ""
+    took_s: float | None = field(default=None, compare=False)
+    """How long an upstream task took by its own account; None: it tells nothing.  No part of what came of it."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,10 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Continued:
-    """Half of a paid call that takes two requests: the answer asked for another one, of the same attempt."""
+    """Half of a paid call that takes two requests: the answer asked for another one, of the same attempt.
+
+    Or the first was refused, surely uncharged, and there is another way to ask.
+    """
 
     request: Request
     charged: bool = False

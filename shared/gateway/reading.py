@@ -1,6 +1,6 @@
 """What many adapters need to read replies, and how workers call them.  Pure.
 
-`outcome_of` and `look_of` are the two doors: a reply goes in, one that the adapter could not read included, and
+`outcome_for` and `look_of` are the two doors: a reply goes in, one that the adapter could not read included, and
 an outcome comes out; nothing is raised for what the gateway said.
 
 Contract: gateway/midjourney-and-video.md 6.3 to 6.6, 10.1; gateway/images-text-audio-system.md 3.4.
@@ -13,14 +13,17 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
 from shared.errors import UnreadableReply
 from shared.gateway import classify
-from shared.gateway.outcome import ErrorClass, Look, Outcome, Refused, Source, Unseen
+from shared.gateway.adapter import Adapter, Sight, Unfound
+from shared.gateway.call import Call
+from shared.gateway.outcome import ErrorClass, Look, Outcome, Pending, Refused, Source, Unseen
 from shared.gateway.request import Ambiguous, NotSent, Reply, Response
 
 DONE: Final = frozenset(
@@ -39,17 +42,34 @@ FAILED: Final = frozenset(
 BARE: Final = frozenset({"choices", "candidates", "error"})
 """What tells an event that stands alone in its line from a line of anything else."""
 
+MILLISECONDS: Final = 10**11
+"""A time that is more cannot be seconds since 1970."""
+
+UNLISTED: Final = Unseen("not among the tasks that were listed", 200, is_missing=True)
+
 PARSE_TROUBLE: Final = (UnreadableReply, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What an adapter raises for a reply of a shape that nobody expected."""
 
 
-def outcome_of(reply: Reply, read: Callable[[Response], Outcome]) -> Outcome:
-    """What the reply to a paid call means.  `read` sees only answers without an error."""
+def outcome_for(call: Call, adapter: Adapter, reply: Reply) -> Outcome:
+    """What the reply to a paid call means, or how it is to be asked once more in another way."""
+    outcome = outcome_of(reply, lambda response: adapter.read(response, call), adapter.free_at)
+    if isinstance(outcome, Refused) and adapter.instead is not None:
+        return adapter.instead(outcome.error, call) or outcome
+    return outcome
+
+
+def outcome_of(reply: Reply, read: Callable[[Response], Outcome], free_at: Container[int] = ()) -> Outcome:
+    """What the reply to a paid call means.  `read` sees only answers without an error.
+
+    Args:
+        free_at: the adapter's.
+    """
     if isinstance(reply, NotSent):
         return classify.refused(ErrorClass.UNAVAILABLE, "not_sent", reply.reason)
     if isinstance(reply, Ambiguous):
         return classify.refused(ErrorClass.UNKNOWN_OUTCOME, "no_answer", reply.reason)
-    refusal = classify.refusal(reply)
+    refusal = classify.refusal(reply, free_at)
     if refusal is not None:
         return refusal
     try:
@@ -66,11 +86,29 @@ def look_of(reply: Reply, read: Callable[[Response], Look]) -> Look:
     unseen = classify.unseen(reply)
     if unseen is not None:
         return unseen
-    try:
-        look = read(reply)
-    except PARSE_TROUBLE as trouble:
-        return Unseen(_unreadable(reply, trouble), reply.status)
+    look = seen_or_not(reply, partial(read, reply))
     return _with_origin(look, reply) if isinstance(look, Refused) else look
+
+
+def seen_or_not(response: Response, read: Callable[[], Look]) -> Look:
+    """What `read` says of a task in this answer; `Unseen` for one that it stumbles over."""
+    try:
+        return read()
+    except PARSE_TROUBLE as trouble:
+        return Unseen(_unreadable(response, trouble), response.status)
+
+
+def sight_of(reply: Reply, read: Callable[[Response], Sight]) -> Sight:
+    """What the reply to a search means.  Trouble with the search is `Unfound`, too: nothing was seen."""
+    if isinstance(reply, NotSent | Ambiguous):
+        return Unfound(classify.clean(reply.reason))
+    refused = classify.refusal(reply)
+    if refused is not None:
+        return Unfound(f"the gateway answered the search with: {refused.error.message}")
+    try:
+        return read(reply)
+    except PARSE_TROUBLE as trouble:
+        return Unfound(_unreadable(reply, trouble))
 
 
 def looks_of(
@@ -81,9 +119,11 @@ def looks_of(
 
     def keep(response: Response) -> Look:
         looks.update(read_many(response))
-        return Unseen("not among the tasks that were listed", response.status, is_missing=True)
+        return Pending()
 
-    missing = look_of(reply, keep)
+    told = look_of(reply, keep)
+    # Trouble with the list is one of its route or of our key, and tells of no task that it is missing.
+    missing = replace(told, is_missing=False) if isinstance(told, Unseen) else UNLISTED
     return {task_id: _look_with_origin(looks.get(task_id, missing), reply) for task_id in task_ids}
 
 
@@ -173,6 +213,18 @@ def first_id(value: Any, *paths: str) -> str:
 def fold(word: object) -> str:
     """A status word in the one spelling of `DONE` and `FAILED`: `IN-PROGRESS` is `in_progress`."""
     return re.sub(r"[\s-]+", "_", word.strip().lower()) if isinstance(word, str) else ""
+
+
+def took_s(task: Mapping[str, Any], begins: Sequence[str], ends: Sequence[str]) -> float | None:
+    """Seconds between two times that a task names, each in seconds or milliseconds; None where they make no sense."""
+    began, ended = (_first_time_s(task, names) for names in (begins, ends))
+    return ended - began if began is not None and ended is not None and ended > began else None
+
+
+def _first_time_s(task: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    found = (task.get(name) for name in names)
+    told = [time for time in found if isinstance(time, int | float) and not isinstance(time, bool)]
+    return next((time / 1000 if time > MILLISECONDS else float(time) for time in told if time > 0), None)
 
 
 def percent(progress: object) -> int | None:

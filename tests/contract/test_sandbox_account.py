@@ -19,6 +19,7 @@ from tests.sandbox import SandboxServer
 USER = {"Authorization": "sandbox-access-token-for-user-1842", "New-Api-User": "1842"}
 PATHS = {
     "usage": "/api/usage/token/",
+    "log": "/api/log/token",
     "billing.subscription": "/v1/dashboard/billing/subscription",
     "billing.usage": "/v1/dashboard/billing/usage",
     "user": "/api/user/self",

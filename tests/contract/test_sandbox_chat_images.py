@@ -41,8 +41,8 @@ CHAT: Final[Mapping[str, tuple[ErrorClass | None, ErrorClass | None]]] = {
 GEMINI: Final[Mapping[str, tuple[ErrorClass | None, ErrorClass | None]]] = {
     **dict.fromkeys(("inline", "inline_snake", "data_uri", "url", "bare_url", "file"), (PICTURE, PICTURE)),
     **dict.fromkeys(("drafts", "thoughts", "raw"), (PICTURE, PICTURE)),
-    **dict.fromkeys(("no_media", "image_other", "max_tokens", "empty"), (NO_MEDIA, NO_MEDIA)),
-    **dict.fromkeys(("image_safety", "prohibited", "no_image", "blocked", "error200", "moderation"), (POLICY, POLICY)),
+    **dict.fromkeys(("no_media", "no_image", "image_other", "max_tokens", "empty"), (NO_MEDIA, NO_MEDIA)),
+    **dict.fromkeys(("image_safety", "prohibited", "blocked", "error200", "moderation"), (POLICY, POLICY)),
     **dict.fromkeys(("receipt", "html200", "error_event"), (UNKNOWN, UNKNOWN)),
     "unfinished": (PICTURE, UNKNOWN),
 }

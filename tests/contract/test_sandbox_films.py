@@ -161,7 +161,7 @@ def test_the_older_query_tells_the_same_in_its_own_wrapper(client: httpx.Client)
     ("variant", "path", "status"),
     [
         ("live", ["data", "url"], "succeeded"),
-        ("sibling", ["url"], "succeeded"),
+        ("sibling", ["url"], "completed"),
         ("fail_reason_url", ["data", "fail_reason"], "SUCCESS"),
     ],
 )

@@ -24,6 +24,7 @@ from PIL import Image
 from deploy.sandbox import behaviour, faults, script, serving
 from deploy.sandbox.faults import FAULTS
 from deploy.sandbox.routes import image_view, midjourney_view, video_view, videos
+from deploy.sandbox.sayings import table as sayings
 from deploy.sandbox.sizes import film_size, midjourney_size, picture_size
 from tests.sandbox import SandboxServer
 
@@ -1023,6 +1024,7 @@ def test_the_readme_has_the_tables_of_the_code() -> None:
 
     assert behaviour.table() in written
     assert faults.table() in written
+    assert sayings.table() in written
 
 
 def test_midjourney_words_and_progress_cover_what_may_be_said() -> None:

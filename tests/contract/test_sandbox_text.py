@@ -232,7 +232,8 @@ def test_a_tool_that_the_question_names_is_called(client: httpx.Client) -> None:
     (call,) = chat["message"]["tool_calls"]
     assert (chat["finish_reason"], chat["message"]["content"]) == ("tool_calls", None)
     assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("get_tide", given)
-    assert (response[0]["type"], json.loads(response[0]["arguments"])) == ("function_call", given)
+    assert [item["type"] for item in response] == ["reasoning", "function_call"]
+    assert json.loads(response[1]["arguments"]) == given
     assert claude["stop_reason"] == "tool_use"
     assert claude["content"] == [{"type": "tool_use", "id": "toolu_1", "name": "get_tide", "input": given}]
     assert gemini["content"]["parts"][0]["functionCall"] == {"name": "get_tide", "args": given}
@@ -328,8 +329,8 @@ def test_a_search_finds_a_page_and_cites_it(client: httpx.Client) -> None:
     claude = CLAUDE.ask(client, "Look it up.", tools=[{"type": "web_search_20250305", "name": "web_search"}]).json()
     gemini = GEMINI.ask(client, "Look it up.", tools=[{"google_search": {}}]).json()
 
-    assert [item["type"] for item in response] == ["web_search_call", "message"]
-    assert response[1]["content"][0]["annotations"][0]["url"] == words.PAGE["url"]
+    assert [item["type"] for item in response] == ["reasoning", "web_search_call", "message"]
+    assert response[2]["content"][0]["annotations"][0]["url"] == words.PAGE["url"]
     assert [block["type"] for block in claude["content"]] == ["server_tool_use", "web_search_tool_result", "text"]
     assert claude["content"][2]["citations"][0]["url"] == words.PAGE["url"]
     grounds = gemini["candidates"][0]["groundingMetadata"]
@@ -425,7 +426,7 @@ def test_the_shapes_of_a_conversation_that_others_answer_with_are_offered(client
     def message(variant: str) -> dict[str, Any]:
         return dict(CHAT.ask(client, f"Well? [[sandbox variant={variant}]]").json()["choices"][0]["message"])
 
-    assert message("think_tag")["content"] == "<think>Let me see …</think>\nYou asked: Well?."
+    assert message("think_tag")["content"] == "<think>Let me see what was asked …</think>\nYou asked: Well?."
     assert "".join(part["text"] for part in message("parts")["content"]) == "You asked: Well?."
     assert message("refusal")["refusal"] == words.CANNOT
     assert message("picture")["images"][0]["image_url"]["url"].startswith("data:image/png;base64,")

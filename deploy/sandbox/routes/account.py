@@ -14,6 +14,7 @@ from deploy.sandbox.parts import Parts
 from deploy.sandbox.replies import Refused, Reply, openai_error, system_error
 from deploy.sandbox.routes import account_view
 from deploy.sandbox.routes.account_view import USER_ID
+from deploy.sandbox.sayings import table as sayings
 
 router = APIRouter(dependencies=[Depends(door.counted)])
 
@@ -96,6 +97,15 @@ async def usage(request: Request) -> Response:
     return await _answer(request, "system", account_view.token(*_units(parts.of(request))))
 
 
+@router.get("/api/log/token", name="log")
+async def log(request: Request, key: door.Key) -> Response:
+    """The key's own paid calls, newest first (6.6)."""
+    house = parts.of(request)
+    house.settle()
+    entries = [entry for entry in house.ledger.entries() if entry.key == key]
+    return await _answer(request, "system", account_view.log(entries[::-1]))
+
+
 @router.get("/v1/dashboard/billing/subscription", name="billing.subscription", dependencies=[Depends(door.key)])
 @router.get("/dashboard/billing/subscription", name="billing.subscription", dependencies=[Depends(door.key)])
 async def subscription(request: Request) -> Response:
@@ -137,7 +147,8 @@ async def _answer(request: Request, family: Family, whole: dict[str, Any]) -> Re
     """This, unless a rule for the route says otherwise."""
     told = await calls.query(request, family)
     make = account_view.VARIANTS.get(request.scope["route"].name, {}).get(told.variant or "")
-    return _written(request, make(whole) if make is not None else Reply(200, whole))
+    reply = make(whole) if make is not None else Reply(200, whole)
+    return _written(request, sayings.said(told.say, "account", reply))
 
 
 def _written(request: Request, reply: Reply) -> Response:

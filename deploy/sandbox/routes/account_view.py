@@ -6,10 +6,14 @@ Contract: gateway/images-text-audio-system.md 6.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from deploy.sandbox import responses
+from deploy.sandbox.ledger import UNITS_PER_USD, Entry
 from deploy.sandbox.replies import Reply, openai_error, system_error
 from deploy.sandbox.routes.image_view import PAGE_200
 
@@ -18,6 +22,7 @@ Variant = Callable[[Body], Reply]
 
 USER_ID: Final = 1842
 EXPIRED_AT: Final = 1_767_225_600
+LOG_MOST: Final = 1000
 UNLIMITED_USD: Final = 100_000_000
 HTML: Final = "text/html; charset=utf-8"
 
@@ -36,6 +41,51 @@ def token(granted: int, used: int) -> Body:
         "expires_at": 0,
     }
     return {"code": True, "message": "ok", "data": data}
+
+
+def log(entries: Sequence[Entry]) -> Body:
+    """The usage log of a key (6.6), a thousand entries at most."""
+    return {"success": True, "message": "", "data": [_logged(entry) for entry in entries[:LOG_MOST]]}
+
+
+def _logged(entry: Entry) -> Body:
+    """One paid call; a task is named in words alone, and an action by what the price list calls it."""
+    price = Decimal(entry.price_usd)
+    words = f"模型固定价格 {price:.2f}，分组倍率 1.00"
+    if entry.kind.startswith("midjourney."):
+        words += f"，操作 {entry.kind.removeprefix('midjourney.').upper()}，ID {entry.task_id}"
+    return {
+        "id": entry.seq,
+        "user_id": USER_ID,
+        "created_at": int(datetime.fromisoformat(entry.at).timestamp()),
+        "type": 2,
+        "content": words,
+        "username": "sandbox",
+        "token_name": "sandbox",
+        "model_name": entry.model,
+        "quota": int(price * UNITS_PER_USD),
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "use_time": 1,
+        "is_stream": False,
+        "channel": 0,
+        "channel_name": "",
+        "token_id": 7,
+        "group": "default",
+        "ip": "",
+        "request_id": entry.request_id,
+        "other": json.dumps({"model_price": float(price), "group_ratio": 1}),
+    }
+
+
+def _named_apart(whole: Body) -> Reply:
+    """As newer builds name a task, in `other` alone."""
+    data = []
+    for entry in whole["data"]:
+        words, _, task_id = entry["content"].partition("，ID ")
+        other = {**json.loads(entry["other"]), "is_task": True, "task_id": task_id}
+        data.append({**entry, "content": words, "other": json.dumps(other)} if task_id else entry)
+    return Reply(200, {**whole, "data": data})
 
 
 def subscription(granted_usd: float) -> Body:
@@ -63,6 +113,9 @@ def user(granted: int, used: int, requests: int) -> Body:
         "used_quota": used,
         "request_count": requests,
         "aff_code": "sand",
+        "aff_count": 0,
+        "aff_quota": 0,
+        "aff_history_quota": 0,
         "inviter_id": 0,
         "setting": "{}",
         "sidebar_modules": "",
@@ -131,7 +184,7 @@ def _zipped(whole: Body) -> Reply:
 def _without_types(whole: Body) -> Reply:
     """Null in one, and left out in the next."""
     kept = [{name: one[name] for name in ("id", "object", "created", "owned_by")} for one in whole["data"]]
-    mixed = [{**one, "supported_endpoint_types": None} if place % 2 else one for place, one in enumerate(kept)]
+    mixed = [{**one, "supported_endpoint_types": None} if place % 2 == 0 else one for place, one in enumerate(kept)]
     return Reply(200, {**whole, "data": mixed})
 
 
@@ -164,6 +217,12 @@ VARIANTS: Final[Mapping[str, Mapping[str, Variant]]] = {
         "expired": _with(expires_at=EXPIRED_AT),
         "limited": _with(model_limits={"nano-banana": True, "sora-2": True}, model_limits_enabled=True),
         "failed": _failed("record not found"),
+        "html200": _page,
+    },
+    "log": {
+        "empty": lambda whole: Reply(200, {**whole, "data": []}),
+        "coded": _named_apart,
+        "failed": _failed("无效的令牌"),
         "html200": _page,
     },
     "billing.subscription": {

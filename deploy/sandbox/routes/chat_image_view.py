@@ -81,7 +81,9 @@ def _parts_source(answer: Answer) -> Said:
 
 def _message_images(answer: Answer) -> Said:
     """V13."""
-    images = [{"type": "image_url", "image_url": {"url": uri}} for uri in _uris(answer)]
+    images = [
+        {"type": "image_url", "image_url": {"url": uri}, "index": index} for index, uri in enumerate(_uris(answer))
+    ]
     return Said(None, message={"images": images})
 
 

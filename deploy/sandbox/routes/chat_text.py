@@ -131,12 +131,13 @@ def _message(answer: Answer) -> dict[str, Any]:
     text: Any = f"<think>{said.thoughts}</think>\n{said.text}" if answer.variant == "think_tag" else said.text
     if answer.variant == "parts":
         text = [{"type": "text", "text": piece} for piece in pieces(said.text)]
+    span = {"start_index": 0, "end_index": 9}
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DRAFT}"}}
     more = {
         "refusal": said.text if said.end == "refusal" else None,
         "reasoning_content": said.thoughts if answer.variant != "think_tag" else None,
         "tool_calls": [_call(number, *call) for number, call in enumerate(said.calls)],
-        "annotations": [{"type": "url_citation", "url_citation": page} for page in said.found],
+        "annotations": [{"type": "url_citation", "url_citation": {**span, **page}} for page in said.found],
         "images": [picture] if said.has_picture else [],
     }
     content = None if said.calls or said.end == "refusal" else text
@@ -178,8 +179,10 @@ def _deltas(answer: Answer, index: int) -> list[dict[str, Any]]:
         found += [{"content": [part]} for part in content or []]
     for number, call in enumerate(calls):
         arguments = call["function"]["arguments"]
-        found.append({"tool_calls": [{"index": number, **call, "function": {**call["function"], "arguments": ""}}]})
-        found += [{"tool_calls": [{"index": number, "function": {"arguments": piece}}]} for piece in pieces(arguments)]
+        begun = arguments if arguments == "{}" else ""
+        found.append({"tool_calls": [{"index": number, **call, "function": {**call["function"], "arguments": begun}}]})
+        rest = pieces(arguments.removeprefix(begun))
+        found += [{"tool_calls": [{"index": number, "function": {"arguments": piece}}]} for piece in rest]
     return [_chunk(answer, index, delta) for delta in found]
 
 

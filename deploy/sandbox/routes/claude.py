@@ -26,6 +26,7 @@ router = APIRouter(dependencies=[Depends(door.counted)])
 KINDS: Final = {"image": "image", "document": "document"}
 REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "calls": "tool_use", "filter": "refusal"}
 """By how an answer ends, where it is not the same word."""
+UNCACHED: Final = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
 OVERLOADED: Final = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 
 
@@ -101,10 +102,10 @@ def _stream(answer: Answer) -> Reply:
     """Events in their order, a ping among them; without the last one the answer is not whole."""
     found: list[dict[str, Any]] = [
         {"type": "message_start", "message": {**_message(answer), "content": []}},
-        {"type": "ping"},
     ]
     for index, block in enumerate(_blocks(answer)):
         found += _block_events(index, block)
+    found.insert(2, {"type": "ping"})  # behind the beginning of the first block
     if answer.is_cut_by_error:
         found.append(OVERLOADED)
     elif not answer.is_unfinished:
@@ -126,9 +127,15 @@ def _block_events(index: int, block: Mapping[str, Any]) -> Iterator[dict[str, An
     if "signature" in block:
         yield _delta(index, "signature_delta", "signature", block["signature"])
     if "input" in block:
-        for piece in pieces(json.dumps(block["input"])):
+        for piece in _input_pieces(kind, block["input"]):
             yield _delta(index, "input_json_delta", "partial_json", piece)
     yield {"type": "content_block_stop", "index": index}
+
+
+def _input_pieces(kind: str, given: Any) -> list[str]:
+    """Of a tool of the caller's nothing comes first, and then nothing else where it is given nothing."""
+    first = [""] if kind == "tool_use" else []
+    return [*first, *(pieces(json.dumps(given)) if given else [])]
 
 
 def _emptied(block: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +155,7 @@ def _message(answer: Answer) -> dict[str, Any]:
         "model": answer.model,
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": {"input_tokens": answer.read_tokens, "output_tokens": answer.said.tokens},
+        "usage": {"input_tokens": answer.read_tokens, **UNCACHED, "output_tokens": answer.said.tokens},
     }
 
 
@@ -158,12 +165,15 @@ def _blocks(answer: Answer) -> Iterator[dict[str, Any]]:
         yield {"type": "thinking", "thinking": said.thoughts, "signature": f"Ep{answer.id}"}
     for page in said.found:
         yield {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": page["title"]}}
-        result = {"type": "web_search_result", **page, "encrypted_content": "Eqgf"}
+        result = {"type": "web_search_result", **page, "encrypted_content": "EqgfCioI", "page_age": None}
         yield {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [result]}
     for number, (name, given) in enumerate(said.calls, 1):
         yield {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": given}
     if said.text:
-        cited = [{"type": "web_search_result_location", **page, "cited_text": page["title"]} for page in said.found]
+        cited = [
+            {"type": "web_search_result_location", **page, "encrypted_index": "Eo8BCioI", "cited_text": page["title"]}
+            for page in said.found
+        ]
         yield {"type": "text", "text": said.text, **({"citations": cited} if cited else {})}
 
 

@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from deploy.sandbox import calls, door, parts, responses, serving
 from deploy.sandbox.replies import Refused, Reply, midjourney_error
 from deploy.sandbox.routes import midjourney_view
+from deploy.sandbox.sayings import table as sayings
 from deploy.sandbox.tasks import phase
 
 
@@ -23,7 +24,8 @@ async def fetch(request: Request, task_id: str) -> Response:
     if task is None:
         raise Refused(midjourney_error("task_no_found"))
     calls.spoil(house, task, "midjourney")
-    return responses.write(Reply(200, midjourney_view.fetched(house, _base(request), task)), _id(request))
+    row = Reply(200, midjourney_view.fetched(house, _base(request), task))
+    return responses.write(sayings.said(task.behaviour.say, "Midjourney, queried", row), _id(request))
 
 
 async def list_by_condition(request: Request) -> Response:
@@ -36,8 +38,10 @@ async def list_by_condition(request: Request) -> Response:
     for task in found:
         calls.spoil(house, task, "midjourney")
     rows = [row for task in found for row in midjourney_view.rows(house, _base(request), task)]
+    says = next((task.behaviour.say for task in found if task.behaviour.say), None)
     forms = [task.behaviour.list_form for task in found if task.behaviour.list_form != "bare"]
-    return responses.write(Reply(200, midjourney_view.LIST_FORMS[forms[0] if forms else "bare"](rows)), _id(request))
+    listed = Reply(200, midjourney_view.LIST_FORMS[forms[0] if forms else "bare"](rows))
+    return responses.write(sayings.said(says, "Midjourney, listed", listed), _id(request))
 
 
 async def seed(request: Request, task_id: str) -> Response:
@@ -85,7 +89,7 @@ async def _ids(request: Request) -> list[str]:
         raise Refused(midjourney_error("bind_request_body_failed")) from error
     ids = (fields.get("ids") or []) if isinstance(fields, dict) else None
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
-        raise Refused(midjourney_error("do_request_failed", code=5))
+        raise Refused(midjourney_error("do_request_failed"))
     return ids
 
 

@@ -33,7 +33,7 @@ CODES: Final[Mapping[str, dict[str, Any]]] = {
     "5": {"description": "unmarshal_response_body_failed", "properties": None},
     "9": {"description": "执行失败", "properties": None},
     "23": {"description": "提交失败，队列已满，请稍后尝试", "properties": {"discordInstanceId": "1190022000330004400"}},
-    "24": {"description": "可能包含敏感词", "properties": {"promptEn": "", "bannedWord": "gore"}},
+    "24": {"description": "可能包含敏感词", "properties": {"promptEn": "a gory scene", "bannedWord": "gory"}},
     "30": {"description": "当前分组上游负载已饱和，请稍后再试", "properties": None},
 }
 #: Those that new-api bills (1.6).
@@ -129,7 +129,8 @@ def _is_window_still(house: Parts, task: Task) -> bool:
 
 
 def window_row(house: Parts, base: str, task: Task) -> dict[str, Any]:
-    return {**row(house, base, task), "status": "MODAL", "progress": "0%", "imageUrl": ""}
+    nothing = {"promptEn": "", "state": "", "startTime": 0, "imageUrl": "", "properties": None}
+    return {**row(house, base, task), **nothing, "status": "MODAL", "progress": "0%"}
 
 
 def row(house: Parts, base: str, task: Task) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def row(house: Parts, base: str, task: Task) -> dict[str, Any]:
     told = task.behaviour
     is_done = at.state == "completed"
     is_blank = is_done and told.late_image > 0 and house.tasks.looks(task, "late_image") < told.late_image
-    started = at.fraction >= JUST_WRITTEN
+    started = at.fraction >= JUST_WRITTEN and not task.is_modal
     body = {
         "id": task.id,
         "action": task.action,
@@ -159,12 +160,17 @@ def row(house: Parts, base: str, task: Task) -> dict[str, Any]:
         "failReason": FAIL_REASONS.get(told.task, "上游任务失败") if at.state == "failed" else "",
         "buttons": buttons.FORMS[told.buttons](buttons.below(task)) if is_done else None,
         "maskBase64": "",
-        "properties": {"finalPrompt": "", "finalZhPrompt": ""} if started else None,
+        "properties": {"finalPrompt": _drawn_from(task) if is_done else "", "finalZhPrompt": ""} if started else None,
     }
     if is_blank or task.is_modal:
         return body
     body |= _pictures(house, base, task, at)
     return _with_films(house, base, task, _with_words(body, task)) if is_done else body
+
+
+def _drawn_from(task: Task) -> str:
+    """The prompt as Midjourney understood it; where the result is words, they have their own place."""
+    return "" if task.params.get("text") else drawn(task.prompt)
 
 
 def _with_words(body: dict[str, Any], task: Task) -> dict[str, Any]:

@@ -30,6 +30,10 @@ INCOMPLETE: Final = {"length": "max_output_tokens", "filter": "content_filter"}
 """Why a response is incomplete, by how the answer ends."""
 
 
+THINKING: Final = ("gpt-5", "o3", "o4")
+"""Models whose thoughts are an item of their own, also where they are not told."""
+
+
 @router.post("/v1/responses", name="responses.create")
 async def create(request: Request, key: Key) -> Response:
     """Answer the last message; streamed with `stream`."""
@@ -99,13 +103,27 @@ def _stream(answer: Answer) -> Reply:
 
 def _item_events(place: int, item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     at = {"output_index": place, "item_id": item["id"]}
-    yield {"type": "response.output_item.added", "output_index": place, "item": {**item, "status": "in_progress"}}
+    yield {"type": "response.output_item.added", "output_index": place, "item": _begun(item)}
     for part in item.get("content", ()):
-        for piece in pieces(part.get("text", "")):
-            yield {"type": "response.output_text.delta", **at, "content_index": 0, "delta": piece}
+        yield from _part_events({**at, "content_index": 0}, part)
     for piece in pieces(item.get("arguments", "")):
         yield {"type": "response.function_call_arguments.delta", **at, "delta": piece}
     yield {"type": "response.output_item.done", "output_index": place, "item": item}
+
+
+def _begun(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item before anything of it has come."""
+    nothing = {"status": "in_progress", "content": [], "arguments": ""}
+    return {**item, **{name: value for name, value in nothing.items() if name in item}}
+
+
+def _part_events(at: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if "text" not in part:
+        return
+    yield {"type": "response.content_part.added", **at, "part": {**part, "text": "", "annotations": []}}
+    for piece in pieces(part["text"]):
+        yield {"type": "response.output_text.delta", **at, "delta": piece}
+    yield {"type": "response.output_text.done", **at, "text": part["text"]}
 
 
 def _response(answer: Answer) -> dict[str, Any]:
@@ -113,6 +131,7 @@ def _response(answer: Answer) -> dict[str, Any]:
     status = "failed" if said.end == "failed" else "incomplete" if reason else "completed"
     usage = {
         "input_tokens": answer.read_tokens,
+        "input_tokens_details": {"cached_tokens": 0},
         "output_tokens": said.tokens,
         "output_tokens_details": {"reasoning_tokens": len(said.thoughts) // words.LETTERS_A_TOKEN},
         "total_tokens": answer.read_tokens + said.tokens,
@@ -132,8 +151,9 @@ def _response(answer: Answer) -> dict[str, Any]:
 
 def _items(answer: Answer) -> Iterator[dict[str, Any]]:
     said = answer.said
-    if said.thoughts:
-        yield {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": said.thoughts}]}
+    if said.thoughts or answer.model.startswith(THINKING):
+        summary = [{"type": "summary_text", "text": said.thoughts}] if said.thoughts else []
+        yield {"id": "rs_1", "type": "reasoning", "summary": summary}
     for page in said.found:
         action = {"type": "search", "query": page["title"]}
         yield {"id": "ws_1", "type": "web_search_call", "status": "completed", "action": action}

@@ -153,8 +153,11 @@ def _texts(whole: Body) -> Reply:
     return Reply(200, {**whole, "results": results})
 
 
+META_VERSION: Final = {"api_version": {"version": "2"}}
+
+
 def _with_meta(whole: Body) -> Reply:
-    return Reply(200, {"id": "rank_1", **whole, "meta": {"billed_units": {"search_units": 1}}})
+    return Reply(200, {"id": "rank_1", **whole, "meta": {**META_VERSION, "billed_units": {"search_units": 1}}})
 
 
 VARIANTS: Final[Mapping[str, Callable[[Body], Reply]]] = {

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from deploy.sandbox import sizes
 from deploy.sandbox.behaviour import Behaviour
+from deploy.sandbox.script import drawn
 from deploy.sandbox.tasks import Phase, Task
 
 
@@ -101,6 +103,10 @@ def _wrapped(view: View, **more: Any) -> dict[str, Any]:
         "updated_at": int(view.now),
         "task_id": task.id,
         "platform": "55",
+        "user_id": 0,
+        "group": "default",
+        "channel_id": 0,
+        "quota": 400_000,
         "action": task.action,
         "status": view.word("upper"),
         "fail_reason": reason.get("fail_reason") or reason.get("error", {}).get("message", ""),
@@ -108,7 +114,7 @@ def _wrapped(view: View, **more: Any) -> dict[str, Any]:
         "start_time": int(task.created_at),
         "finish_time": int(task.ends_at) if view.is_done else 0,
         **_progress(task.behaviour, view.at.fraction, "percent"),
-        "properties": {"input": "", "upstream_model_name": task.model, "origin_model_name": task.model},
+        "properties": {"input": drawn(task.prompt), "upstream_model_name": task.model, "origin_model_name": task.model},
         "data": {},
     }
     return {"code": "success", "message": "", "data": data | more}
@@ -146,7 +152,7 @@ def _native(view: View) -> dict[str, Any]:
     percent = _progress(task.behaviour, view.at.fraction, "percent")
     return {
         "task_id": task.id,
-        "platform": "sora",
+        "platform": "55",
         "status": view.word("upper"),
         **percent,
         "created_at": int(task.created_at),
@@ -160,15 +166,15 @@ def _live(view: View) -> dict[str, Any]:
     task = view.task
     words = {"queued": "queued", "running": "processing", "completed": "succeeded", "failed": "failed"}
     status = words[view.at.state]
-    told: dict[str, Any] = {"error": None, "format": "mp4", "metadata": {}, "status": status, "task_id": task.id}
+    told: dict[str, Any] = {"error": None, "format": "mp4", "metadata": None, "status": status, "task_id": task.id}
     return {"code": "success", "message": "", "data": {**told, "url": view.url, **_reason(view)}}
 
 
 def _sibling(view: View) -> dict[str, Any]:
     """What other gateways document at the older route (6.8)."""
-    width, _, height = view.task.params["size"].partition("x")
+    width, height = sizes.film_size(view.task.params["size"])
     facts = {"duration": int(view.task.params["seconds"]), "fps": 24, "width": width, "height": height, "seed": 7}
-    told = {"task_id": view.task.id, "status": view.word("pending"), "url": view.url, "format": "mp4"}
+    told = {"task_id": view.task.id, "status": view.word(), "url": view.url, "format": "mp4"}
     return {**told, "metadata": facts, "error": None, **_reason(view)}
 
 

@@ -22,6 +22,7 @@ from deploy.sandbox.parts import Parts
 from deploy.sandbox.replies import Refused, Reply, openai_error, task_error
 from deploy.sandbox.routes import video_view
 from deploy.sandbox.routes.video_view import View
+from deploy.sandbox.sayings import table as sayings
 from deploy.sandbox.script import drawn
 from deploy.sandbox.sizes import Size
 from deploy.sandbox.tasks import Phase, Task, phase, seen
@@ -87,14 +88,18 @@ async def remix(request: Request, key: Key, task_id: str) -> Response:
 async def fetch(request: Request, task_id: str) -> Response:
     """How a film stands."""
     view = await _looked(request, task_id, "videos")
-    return responses.write(Reply(200, video_view.body(view)), _id(request))
+    return responses.write(_said(view, video_view.body(view)), _id(request))
 
 
 @router.get("/v1/video/generations/{task_id}", name="videos.generations", dependencies=[Depends(door.key)])
 async def fetch_old(request: Request, task_id: str) -> Response:
     """The same at the older route, in its own format (6.8)."""
     view = await _looked(request, task_id, "generations")
-    return responses.write(Reply(200, video_view.old_body(view)), _id(request))
+    return responses.write(_said(view, video_view.old_body(view)), _id(request))
+
+
+def _said(view: View, body: dict[str, Any]) -> Reply:
+    return sayings.said(view.task.behaviour.say, "films, queried", Reply(200, body))
 
 
 async def _looked(request: Request, task_id: str, route: str) -> View:

@@ -16,6 +16,7 @@ from deploy.sandbox.script import drawn
 End = Literal["stop", "length", "calls", "filter", "refusal", "failed"]
 
 CANNOT: Final = "I can't help with that."
+THOUGHTS: Final = "Let me see what was asked …"
 PAGE: Final = {"url": "https://tides.example/brest", "title": "Tides at Brest"}
 """What every search finds."""
 LETTERS_A_TOKEN: Final = 4
@@ -122,12 +123,12 @@ def _limited(whole: Said, most_tokens: int | None) -> Said:
 VARIANTS: Final[Mapping[str, Callable[[Said], Said]]] = {
     "long": lambda usual: replace(usual, text=(usual.text + "\n") * (LONG_LETTERS // (len(usual.text) + 1) + 1)),
     "length": lambda usual: replace(usual, text=usual.text[: len(usual.text) // 2], end="length"),
-    "budget_spent": lambda usual: Said(thoughts="Let me see …", end="length"),
+    "budget_spent": lambda usual: Said(thoughts=THOUGHTS, end="length"),
     "refusal": lambda usual: Said(CANNOT, end="refusal"),
     "content_filter": lambda usual: Said(end="filter"),
     "empty": lambda usual: Said(),
-    "thoughts": lambda usual: replace(usual, thoughts="Let me see …"),
-    "think_tag": lambda usual: replace(usual, thoughts="Let me see …"),
+    "thoughts": lambda usual: replace(usual, thoughts=THOUGHTS),
+    "think_tag": lambda usual: replace(usual, thoughts=THOUGHTS),
     "search": lambda usual: replace(usual, found=[PAGE]),
     "picture": lambda usual: replace(usual, has_picture=True),
     "failed": lambda usual: Said(end="failed"),

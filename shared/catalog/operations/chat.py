@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.catalog.entry import Operation
@@ -104,7 +104,7 @@ class ChatCompletionParams(Params):
     seed: int | None = Field(None, ge=1, le=2**53)
     """The same seed gives a like answer, where the model honours it."""
     logprobs: bool | None = None
-    """Whether each token is told with its likelihood; not in pieces, and not by gpt-5 models."""
+    """Whether each token is told with its likelihood; not by gpt-5 models."""
     top_logprobs: int | None = Field(None, ge=0, le=20)
     """How many likely tokens are told beside each."""
     logit_bias: Annotated[dict[str, Bias], Field(max_length=1_000)] | None = None
@@ -125,7 +125,8 @@ class ChatCompletionParams(Params):
     verbosity: Level | None = None
     """How much to say (gpt-5 models)."""
     modalities: Annotated[list[Literal["text", "image", "audio"]], Field(min_length=1, max_length=3)] | None = None
-    """What to answer with, where the model can; pictures and sounds become artifacts.  Sound comes whole only."""
+    """What to answer with, where the model can; pictures and sounds become artifacts.  With `stream` OpenAI
+    gives sound as `pcm16` alone, which is stored as WAV."""
     audio: Free | None = None
     """`{"voice", "format"}` of an answer that is spoken."""
     prediction: Free | None = None
@@ -156,14 +157,6 @@ class ChatCompletionParams(Params):
     """What the template of an open model is told."""
     extra_body: Free | None = None
     """Fields of a vendor's own, as `{"google": {"thinking_config": …}}`."""
-
-    @field_validator("logprobs", "modalities", "audio")
-    @classmethod
-    def _come_whole(cls, wanted: Any, told: ValidationInfo) -> Any:
-        is_sound = told.field_name == "audio" or (isinstance(wanted, list) and "audio" in wanted)
-        if told.data.get("stream") and (wanted is True or is_sound):
-            raise PydanticCustomError("comes_whole", "must be left out with stream: that comes whole only")
-        return wanted
 
 
 OPERATIONS: Final = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from shared.catalog.entry import Operation, Role
@@ -105,6 +105,13 @@ class ThinkingConfig(Params):
     thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
     """How hard to think (3 models); not together with a budget."""
 
+    @field_validator("thinking_level")
+    @classmethod
+    def _is_alone(cls, level: str | None, told: ValidationInfo) -> str | None:
+        if level is not None and told.data.get("thinking_budget") is not None:
+            raise PydanticCustomError("both", "must be left out with thinking_budget")
+        return level
+
 
 class GenerationConfig(Params):
     """`generation_config` (4.5)."""
@@ -142,7 +149,8 @@ class ImageGeminiParams(Params):
     """`image.gemini`: `POST /v1beta/models/{model}:generateContent` and its streamed form (4.5 to 4.7)."""
 
     contents: Contents | None = None
-    """The whole conversation as the API takes it, in place of the prompt; input images go to its last user turn."""
+    """The whole conversation as the API takes it, in place of the prompt.  Input images go to its last user turn; where
+    the `message` of an earlier result has `artifact_index`, they take its place, in the order of the turns."""
     stream: bool | None = None
     """Let the gateway send the answer in pieces, so that an edge in front of it does not give up (4.7)."""
     aspect_ratio: GeminiRatio | None = None

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from shared.catalog.entry import Operation
 from shared.catalog.operations import text
@@ -39,17 +38,6 @@ Contents = Annotated[
     Field(min_length=1, max_length=TURNS_MOST),
     text.each("contents of the role user or model, with parts", _is_content),
 ]
-
-
-class Thinking(ThinkingConfig):
-    """`generation_config.thinking_config`: a budget (2.5 models) or a level (3 models), never both."""
-
-    @field_validator("thinking_level")
-    @classmethod
-    def _is_alone(cls, level: str | None, told: ValidationInfo) -> str | None:
-        if level is not None and told.data.get("thinking_budget") is not None:
-            raise PydanticCustomError("both", "must be left out with thinking_budget")
-        return level
 
 
 class GenerationConfig(Params):
@@ -83,7 +71,7 @@ class GenerationConfig(Params):
     """How many likely tokens are told beside each."""
     media_resolution: Literal["MEDIA_RESOLUTION_LOW", "MEDIA_RESOLUTION_MEDIUM", "MEDIA_RESOLUTION_HIGH"] | None = None
     """How closely inputs are looked at."""
-    thinking_config: Thinking | None = None
+    thinking_config: ThinkingConfig | None = None
     """How much to think, and whether to tell it."""
 
 

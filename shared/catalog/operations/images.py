@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from shared.catalog.entry import Operation, Role
 from shared.catalog.params import Params, Ratio, Short
@@ -49,6 +50,20 @@ class ImageGenerateParams(Params):
     """The same seed and prompt give a like picture, where the model honours it."""
     user: Short | None = None
     """Your own user's id, handed on to the provider."""
+
+    @field_validator("output_format")
+    @classmethod
+    def _holds_what_is_asked(cls, form: str | None, told: ValidationInfo) -> str | None:
+        if form == "jpeg" and told.data.get("background") == "transparent":
+            raise PydanticCustomError("transparent", "must be png or webp with a transparent background")
+        return form
+
+    @field_validator("output_compression")
+    @classmethod
+    def _may_lose(cls, percent: int | None, told: ValidationInfo) -> int | None:
+        if percent is not None and told.data.get("output_format") == "png":
+            raise PydanticCustomError("lossless", "must be left out with png, which loses nothing")
+        return percent
 
 
 class ImageEditParams(ImageGenerateParams):

@@ -249,6 +249,7 @@ OPERATIONS: Final = (
         gives="video",
         prompt_required=False,
         prompt_most=PROMPT_MOST,
+        images_or="task_id",
         inputs={"images": Role(0, 1), "end_image": Role(0, 1)},
         is_asynchronous=True,
     ),

@@ -6,16 +6,14 @@ Contract: gateway/images-text-audio-system.md 5.10 to 5.12.  Literal replies: te
 from __future__ import annotations
 
 import codecs
-import io
 import json
 import re
-import wave
 from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.catalog.operations.table import OPERATIONS
 from shared.errors import InputRefused, UnreadableReply
-from shared.gateway import classify, reading
+from shared.gateway import classify, reading, sounds
 from shared.gateway.adapter import Adapter
 from shared.gateway.call import Call, Media
 from shared.gateway.outcome import ErrorClass, Outcome, Output, Produced, Source
@@ -23,15 +21,9 @@ from shared.gateway.request import Part, Request, Response
 
 # Speech.
 
-MAGIC: Final = ((0, b"RIFF"), (0, b"ID3"), (0, b"OggS"), (0, b"fLaC"), (0, b"\x1a\x45\xdf\xa3"), (4, b"ftyp"))
-"""Where which bytes begin a file of sound.  MP3 and AAC may also begin with a frame: eleven bits that are set."""
-
 FRAMED: Final = frozenset({"audio/mpeg", "audio/mp3", "audio/aac", "audio/aacp"})
 RAW: Final = frozenset({"audio/pcm", "audio/x-pcm", "audio/raw", "audio/l16"})
 """Content types of samples without a header."""
-
-RATE_HZ: Final = 24_000
-"""Of raw samples, unless their content type says otherwise: 16 bits, mono, little-endian (5.10)."""
 
 
 def build_speech(call: Call) -> Request:
@@ -80,17 +72,13 @@ def _playable(content: bytes, response: Response, call: Call) -> bytes:
         raise UnreadableReply("nothing came where sound was promised")
     kind = _type(response)
     is_raw = kind in RAW or (call.params.given().get("response_format") == "pcm" and kind not in FRAMED)
-    if any(content.startswith(magic, at) for at, magic in MAGIC) or (not is_raw and _is_frame(content)):
+    if sounds.is_file(content) or (not is_raw and sounds.is_frame(content)):
         return content
     if is_raw and not _is_text(content):
-        return _as_wav(content, _rate_hz(response))
+        return sounds.as_wav(content, _rate_hz(response))
     if content.lstrip()[:1] == b"{":
         raise reading.unreadable("an object came where sound was promised", reading.object_of(response))
     raise UnreadableReply("what came is no sound")
-
-
-def _is_frame(content: bytes) -> bool:
-    return len(content) > 2 and content[0] == 0xFF and content[1] & 0xE0 == 0xE0
 
 
 def _is_text(content: bytes) -> bool:
@@ -102,20 +90,10 @@ def _is_text(content: bytes) -> bool:
     return not re.search(r"[\x00-\x08\x0e-\x1f\x7f]", head)
 
 
-def _as_wav(samples: bytes, rate_hz: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(rate_hz)
-        sound.writeframes(samples[: len(samples) // 2 * 2])
-    return file.getvalue()
-
-
 def _rate_hz(response: Response) -> int:
     """As `audio/L16;rate=16000` says it."""
     told = re.search(r"\brate=(\d{4,6})\b", response.headers.get("content-type", ""))
-    return int(told[1]) if told else RATE_HZ
+    return int(told[1]) if told else sounds.RATE_HZ
 
 
 # Listening.
@@ -241,7 +219,7 @@ def _timeout_s(call: Call) -> float:
     return OPERATIONS[call.operation].timeout_s
 
 
-SPEECH: Final = Adapter("audio.speech", build_speech, read_speech)
+SPEECH: Final = Adapter("audio.speech", build_speech, read_speech, free_at=frozenset({500, 502, 503, 529}))
 TRANSCRIPTION: Final = Adapter("audio.transcription", build_listen, read_listen)
 TRANSLATION: Final = Adapter("audio.translation", build_listen, read_listen)
 ADAPTERS: Final = (SPEECH, TRANSCRIPTION, TRANSLATION)

@@ -104,11 +104,12 @@ def _word(choice: Choice) -> str:
 
 
 def _is_telling(choice: Choice) -> bool:
-    return bool(choice.content or choice.tool_calls or choice.reasoning or choice.parts or choice.images)
+    told = (choice.content, choice.tool_calls, choice.reasoning, choice.parts, choice.images, choice.audio)
+    return any(told)
 
 
-def _produced(completion: Completion, messages: list[tuple[dict[str, Any], Any]]) -> Outcome:
-    told = [_told(*one) for one in zip(completion.choices, messages, strict=True)]
+def _produced(completion: Completion, messages: list[dict[str, Any]]) -> Outcome:
+    told = [_told(choice, message) for choice, message in zip(completion.choices, messages, strict=True)]
     good = next(place for place, choice in enumerate(completion.choices) if not _is_refused(choice))
     first, choice = told[good], completion.choices[good]
     own = {
@@ -119,16 +120,15 @@ def _produced(completion: Completion, messages: list[tuple[dict[str, Any], Any]]
         "annotations": choice.annotations,
         "logprobs": first.get("logprobs"),
         "choices": [{"index": place, **one} for place, one in enumerate(told)] if len(told) > 1 else (),
-        "details": completion.more,
+        "details": {**completion.more, **choice.more},
     }
     calls = first["tool_calls"]
     answer = Answer(choice.content, choice.finish_reason, calls, choice.reasoning, completion.usage, own)
     return answers.produced(answer, holds_more=bool(choice.parts or choice.images))
 
 
-def _told(choice: Choice, said: tuple[dict[str, Any], Any]) -> dict[str, Any]:
+def _told(choice: Choice, message: dict[str, Any]) -> dict[str, Any]:
     """One of several answers."""
-    message, logprobs = said
     answer = Answer(choice.content, choice.finish_reason, [_call(one) for one in choice.tool_calls])
     return {
         "text": answer.text,
@@ -136,7 +136,7 @@ def _told(choice: Choice, said: tuple[dict[str, Any], Any]) -> dict[str, Any]:
         "finish_reason": answer.finish or None,
         "message": message,
         **({"reasoning": choice.reasoning} if choice.reasoning else {}),
-        **({"logprobs": logprobs} if logprobs else {}),
+        **({"logprobs": choice.logprobs} if choice.logprobs else {}),
     }
 
 
@@ -147,15 +147,15 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     return answers.tool_call(call["id"], call["function"]["name"], call["function"]["arguments"])
 
 
-def _messages(response: Response, completion: Completion) -> list[tuple[dict[str, Any], Any]]:
-    """For each choice the message to give back, and the likelihoods of its tokens."""
+def _messages(response: Response, completion: Completion) -> list[dict[str, Any]]:
+    """For each choice the message to give back."""
     if completion.is_stream:
-        return [(_made(choice), None) for choice in completion.choices]
+        return [_made(choice) for choice in completion.choices]
     body = reading.object_of(response)
     raw = body["choices"] if "choices" in body else body["data"]["choices"]
     by_index = {_index(one, place): one for place, one in enumerate(raw) if isinstance(one, Mapping)}
     came = [by_index[index] for index in sorted(by_index)]
-    return [(_as_came(one, choice), one.get("logprobs")) for one, choice in zip(came, completion.choices, strict=True)]
+    return [_as_came(one, choice) for one, choice in zip(came, completion.choices, strict=True)]
 
 
 def _as_came(raw: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
@@ -172,6 +172,8 @@ def _made(choice: Choice) -> dict[str, Any]:
         "tool_calls": list(choice.tool_calls),
         "images": list(choice.images),
         "annotations": list(choice.annotations),
+        "audio": choice.audio,
+        **choice.in_message,
     }
     content = [*text, *choice.parts] if choice.parts else choice.content or None
     return {"role": "assistant", "content": content, **{name: value for name, value in told.items() if value}}
@@ -182,5 +184,5 @@ def _index(raw: Mapping[str, Any], place: int) -> int:
     return index if isinstance(index, int) and not isinstance(index, bool) else place
 
 
-CHAT: Final = Adapter("chat.completion", build, read)
+CHAT: Final = Adapter("chat.completion", build, read, free_at=answers.FREE_AT)
 ADAPTERS: Final = (CHAT,)

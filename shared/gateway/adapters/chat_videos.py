@@ -70,8 +70,9 @@ def build(call: Call) -> Request:
     Raises:
         InputRefused: the model films pictures, and there are none.
     """
-    videos.check_pictures(call)
     asked = call.params.given()
+    has_pictures = bool(call.images) or conversation.shows_pictures(asked.get("messages", ()))
+    videos.check_pictures(call.model, has_pictures=has_pictures)
     body = {
         "model": call.model,
         "messages": _messages(call, asked),

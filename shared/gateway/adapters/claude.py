@@ -173,5 +173,5 @@ def _citations(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
         yield from found if isinstance(found, list) else ()
 
 
-CLAUDE: Final = Adapter("claude.message", build, read)
+CLAUDE: Final = Adapter("claude.message", build, read, free_at=answers.FREE_AT)
 ADAPTERS: Final = (CLAUDE,)

@@ -7,10 +7,11 @@ Literal replies: tests/replies/gemini_images/.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shared.gateway import candidates, classify, lifted, pictures, reading
+from shared.gateway import answers, candidates, classify, conversation, lifted, pictures, reading
 from shared.gateway.adapter import Adapter
 from shared.gateway.call import Call
 from shared.gateway.candidates import Candidate, Said
@@ -21,10 +22,12 @@ from shared.gateway.request import Request, Response
 POLICY: Final = frozenset(
     {
         *("safety", "image_safety", "prohibited_content", "image_prohibited_content", "blocklist", "spii"),
-        *("recitation", "image_recitation", "no_image"),
+        *("recitation", "image_recitation"),
     }
 )
-"""Reasons, folded, for which a candidate has no picture and will have none for the same prompt (2.4)."""
+"""Reasons, folded, for which a candidate has no picture and will have none for the same prompt (2.4).
+
+`NO_IMAGE`, `IMAGE_OTHER` and `OTHER` are none of them: the next try may have one."""
 
 WHOLE: Final = frozenset({"", "stop", "max_tokens"})
 """Reasons, folded, after which a draft may be all there is to have."""
@@ -56,7 +59,8 @@ def read(response: Response, call: Call) -> Outcome:
     """The last picture of the last candidate that has one, or why there is none: earlier ones are drafts (3.4).
 
     Reply: one object, a stream of such, or an array of them; pictures as V16 to V19 of 3.3.  `result` has both counts,
-    the text and usage.
+    the text and usage, and `message`, to be given back in `contents` of the next turn (4.6): what the model said with
+    every signature, and `artifact_index` in the place of the picture.
 
     Raises:
         UnreadableReply: neither candidates nor feedback on the prompt.
@@ -69,12 +73,14 @@ def read(response: Response, call: Call) -> Outcome:
     if not said.is_answer and not said.errors:
         return _of_another_kind(answer, call)
     asked = "\n".join([call.prompt, json.dumps(call.params.given().get("contents") or "", ensure_ascii=False)])
-    found = [output for candidate in said.candidates for output in _pictures(candidate, answer, asked)]
+    shown = [(one, outputs) for one in said.candidates if (outputs := _pictures(one, answer, asked))]
     errors = [classify.said(one) for one in said.errors]
     text = pictures.without_data("\n\n".join(filter(None, (one.text for one in said.candidates))), answer)
     # A stream that broke off may have shown no more than a draft (4.7).
-    if found and said.is_whole:
-        return pictures.produced(found[-1:], call, errors, text=text, usage=said.usage)
+    if shown and said.is_whole:
+        candidate, outputs = shown[-1]
+        message = _message(candidate, answer, call)
+        return pictures.produced(outputs[-1:], call, errors, text=text, usage=said.usage, message=message)
     return _nothing(said, errors, text)
 
 
@@ -84,11 +90,12 @@ SENT: Final = ("safetySettings", "tools", "toolConfig", "cachedContent")
 
 
 def _contents(call: Call, asked: Mapping[str, Any]) -> list[Any]:
-    """The conversation, with the input pictures in its last turn of the user."""
+    """The conversation, with input pictures where earlier ones stood, and the others in its last turn of the user."""
     contents = asked.get("contents") or [{"role": "user", "parts": [{"text": call.prompt}]}]
     turns = [place for place, one in enumerate(contents) if one.get("role", "user") == "user"]
     last = max(turns, default=len(contents) - 1)
-    inline = [{"inlineData": {"mimeType": one.content_type, "data": one.base64}} for one in call.images]
+    contents, placed = conversation.with_earlier(contents, call.images)
+    inline = [{"inlineData": {"mimeType": one.content_type, "data": one.base64}} for one in call.images[placed:]]
     with_inline = {**contents[last], "parts": [*contents[last]["parts"], *inline]}
     return [*contents[:last], with_inline, *contents[last + 1 :]]
 
@@ -129,6 +136,41 @@ def _pictures(candidate: Candidate, answer: Lifted, asked: str) -> list[Output]:
     return pictures.in_items(filter(_is_picture, candidate.parts), answer)
 
 
+MESSAGE_MOST: Final = 32_000
+"""Characters of a `message` that every picture has beside it.  A longer one would be a file of its own, and only a
+conversation has a use for it: signatures of pictures may be megabytes."""
+
+
+def _message(candidate: Candidate, answer: Lifted, call: Call) -> Mapping[str, Any]:
+    """What the model said, without its thoughts; nothing where its picture is in no part of its own."""
+    said = [part for part in candidate.parts if not part.get("thought")]
+    drawn = next((part for part in reversed(said) if _inline(part)), None)
+    if drawn is None:
+        return {}
+    kept = [_kept(part, answer) for part in said if part is drawn or not _is_picture(part)]
+    message = {"role": "model", "parts": kept}
+    is_short = len(json.dumps(message)) <= MESSAGE_MOST
+    return message if is_short or call.params.given().get("contents") else {}
+
+
+def _kept(part: Mapping[str, Any], answer: Lifted) -> dict[str, Any]:
+    kept = {key: answer.restored(value) if isinstance(value, str) else value for key, value in part.items()}
+    key = _inline(part)
+    if key:
+        kept[key] = {**{name: value for name, value in part[key].items() if name != "data"}, "artifact_index": 0}
+    return kept
+
+
+def _inline(part: Mapping[str, Any]) -> str:
+    """Under which name a part holds a picture; empty: it does not."""
+    held = ((key, part.get(key)) for key in conversation.INLINE)
+    return next((key for key, inner in held if isinstance(inner, Mapping) and not _is_other(inner)), "")
+
+
+def _is_other(inner: Mapping[str, Any]) -> bool:
+    return re.match("audio|video|text", str(inner.get("mimeType") or inner.get("mime_type"))) is not None
+
+
 def _is_picture(part: Mapping[str, Any]) -> bool:
     return any(key in part for key in ("inlineData", "inline_data", "fileData", "file_data"))
 
@@ -154,5 +196,5 @@ def _refused(reason: str, words: str) -> Refused:
     return classify.refused(ErrorClass.CONTENT_POLICY, code, f"{code.upper()}: {words}", charged=True)
 
 
-GEMINI: Final = Adapter("image.gemini", build, read)
+GEMINI: Final = Adapter("image.gemini", build, read, free_at=answers.FREE_AT)
 ADAPTERS: Final = (GEMINI,)

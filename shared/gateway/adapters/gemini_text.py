@@ -37,7 +37,8 @@ def build(call: Call) -> Request:
     asked = call.params.model_dump(by_alias=True, exclude_none=True)
     is_stream = asked.pop("stream", False)
     turns = asked.pop("contents", None) or [{"role": "user", "parts": [{"text": call.prompt}]}]
-    inputs = conversation.all_inputs(call)
+    turns, placed = conversation.with_earlier(turns, call.images)
+    inputs = conversation.all_inputs(call)[placed:]  # pictures come first
     inline = [{"inlineData": {"mimeType": media.content_type, "data": media.base64}} for media in inputs]
     body = {"contents": conversation.with_parts(turns, inline), **asked}
     if isinstance(asked.get("systemInstruction"), str):
@@ -102,5 +103,5 @@ def _citations(candidate: Candidate) -> Iterator[Any]:
         yield from found if isinstance(found, list) else ()
 
 
-GEMINI: Final = Adapter("gemini.generate", build, read)
+GEMINI: Final = Adapter("gemini.generate", build, read, free_at=answers.FREE_AT)
 ADAPTERS: Final = (GEMINI,)

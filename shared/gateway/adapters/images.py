@@ -1,28 +1,34 @@
 """`/v1/images/generations` and `/v1/images/edits` (GPT image, Nano Banana, Seedream): pictures in the answer.  Pure.
 
-Contract: gateway/images-text-audio-system.md 2.4, 3.3 to 3.6, 4.3, 4.4, 4.10, 4.11, 4.14, 4.15.
+Contract: gateway/images-text-audio-system.md 2.4, 3.3 to 3.6, 4.3, 4.4, 4.10, 4.11, 4.14, 4.15, 8.
 Literal replies: tests/replies/images/.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import InputRefused
-from shared.gateway import classify, lifted, pictures, reading
+from shared.gateway import classify, dialects, lifted, pictures, reading
 from shared.gateway.adapter import Adapter
+from shared.gateway.adapters import chat_images
 from shared.gateway.call import Call, Media
 from shared.gateway.lifted import Lifted
-from shared.gateway.outcome import ErrorClass, Outcome, Refused
+from shared.gateway.outcome import Continued, ErrorClass, GatewayError, Outcome, Refused
 from shared.gateway.request import Part, Request, Response
 
 MASK_MOST_BYTES: Final = 4_000_000
 
 
 def build_generate(call: Call) -> Request:
-    """Ask for pictures from words; references go along as data URLs in `image` (3.6)."""
-    body = {"model": call.model, "prompt": call.prompt, **_fields(call)}
+    """Ask for pictures from words; references go along as data URLs in `image` (3.6).
+
+    Raises:
+        InputRefused: the model does not draw that size.
+    """
+    body = {"model": call.model, "prompt": call.prompt, **dialects.fields(call)}
     references = [media.data_url for media in call.images]
     if references:
         body["image"] = references if len(references) > 1 else references[0]
@@ -33,11 +39,13 @@ def build_edit(call: Call) -> Request:
     """Ask for pictures from pictures and words, as a form: as JSON most builds answer 500 (4.4).
 
     Raises:
-        InputRefused: the mask does not fit its picture.
+        InputRefused: the mask does not fit its picture, the model takes none, or it does not draw that size.
     """
+    if dialects.is_seedream(call.model):
+        return _build_seedream_edit(call)
     if call.mask is not None:
         _check_mask(call.mask, call.images[0])
-    fields = {"model": call.model, "prompt": call.prompt, **_fields(call)}
+    fields = {"model": call.model, "prompt": call.prompt, **dialects.fields(call)}
     # One name for all: the gateway makes `image[]` of several, and reads only one group where names are mixed (4.4).
     parts = [Part("image", media.filename, media.content_type, media.content) for media in call.images]
     if call.mask is not None:
@@ -89,14 +97,11 @@ def _check_mask(mask: Media, picture: Media) -> None:
         raise InputRefused(f"the mask must be as large as the first picture; they have {told} pixels")
 
 
-def _fields(call: Call) -> dict[str, Any]:
-    """What was asked for, as far as it is safe to say."""
-    fields = call.params.given()
-    if fields.get("n") == 1:
-        del fields["n"]  # the default everywhere, and some Gemini back ends refuse its very presence (4.3)
-    if "aspect_ratio" in fields:
-        fields.setdefault("size", fields["aspect_ratio"])  # most builds drop the field and keep `size` (4.3)
-    return fields
+def _build_seedream_edit(call: Call) -> Request:
+    """Its pictures go to the other route: at this one a Volcengine channel drops the files and charges (4.15)."""
+    if call.mask is not None:
+        raise InputRefused(f"{call.model} takes no mask; the prompt must say what may change")
+    return build_generate(call)
 
 
 def _as_text(value: object) -> str:
@@ -111,11 +116,18 @@ def _body(answer: Lifted) -> Mapping[str, Any]:
     events = [event for event in reading.events(response.body) if event is not None]
     # `partial_image` is a draft; Ark's pictures are `partial_succeeded`, and its `completed` has none.
     ended = [event for event in events if str(event.get("type")).endswith((".completed", "_succeeded", "_failed"))]
-    items = [event for event in (ended or events) if event.get("error") or (ended and pictures.in_item(event, answer))]
-    if not items:
+    items = [event for event in ended if event.get("error") or pictures.in_item(event, answer)]
+    error = next((event for event in events if event not in ended and _is_error(event)), None)
+    if not items and error is None:
         return reading.object_of(response)
     items.sort(key=_place)
-    return {"data": items, "usage": next((event["usage"] for event in ended if event.get("usage")), None)}
+    usage = next((event["usage"] for event in ended if event.get("usage")), None)
+    return {"data": items, "usage": usage, **({"error": error.get("error") or error} if error is not None else {})}
+
+
+def _is_error(event: Mapping[str, Any]) -> bool:
+    """What ended the stream: it says so by its type or by a key (4.10)."""
+    return bool(event.get("error")) or event.get("type") == "error"
 
 
 def _place(event: Mapping[str, Any]) -> int:
@@ -126,6 +138,8 @@ def _place(event: Mapping[str, Any]) -> int:
 
 def _nothing(body: Mapping[str, Any], items: Sequence[Any], errors: Sequence[classify.Said]) -> Refused:
     """Why a whole answer holds no picture."""
+    if errors and not items:  # the error ended a stream, in which a picture may have been under way
+        return pictures.failure(errors[0])
     if errors:
         return classify.failure(errors[0], ErrorClass.NO_MEDIA, charged=True)
     receipt = pictures.receipt(body)
@@ -136,6 +150,25 @@ def _nothing(body: Mapping[str, Any], items: Sequence[Any], errors: Sequence[cla
     return pictures.no_picture(pictures.words(*items, body), "empty_data")
 
 
-GENERATE: Final = Adapter("image.generate", build_generate, read)
-EDIT: Final = Adapter("image.edit", build_edit, read)
+FORM: Final = re.compile(r"image is required|multipart form", re.IGNORECASE)
+"""What a channel says that wants no form (4.4, 8)."""
+
+
+def _instead(error: GatewayError, call: Call) -> Continued | None:
+    """A Nano Banana behind a channel that does not draw in this format (4.3): in a conversation it does.
+
+    Of other models it is not known whether they would look at the pictures there, and they would charge (4.15).
+    """
+    is_free = error.error_class is ErrorClass.INVALID_REQUEST and not error.charged
+    if not is_free or call.mask is not None or not pictures.is_gemini(call.model):
+        return None
+    if call.operation == EDIT.name and FORM.search(error.message):
+        return Continued(build_generate(call))
+    if error.code == "convert_request_failed":
+        return Continued(chat_images.build(call), read=lambda response: chat_images.read(response, call))
+    return None
+
+
+GENERATE: Final = Adapter("image.generate", build_generate, read, instead=_instead)
+EDIT: Final = Adapter("image.edit", build_edit, read, instead=_instead)
 ADAPTERS: Final = (GENERATE, EDIT)

@@ -172,5 +172,5 @@ def _call(item: Mapping[str, Any]) -> dict[str, Any]:
     return answers.tool_call(call_id, item.get("name"), given)
 
 
-RESPONSES: Final = Adapter("response.create", build, read)
+RESPONSES: Final = Adapter("response.create", build, read, free_at=answers.FREE_AT)
 ADAPTERS: Final = (RESPONSES,)

@@ -104,6 +104,6 @@ def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-EMBED: Final = Adapter("embedding.create", build_embed, read_embed)
+EMBED: Final = Adapter("embedding.create", build_embed, read_embed, free_at=frozenset({500, 502, 503, 529}))
 RANK: Final = Adapter("rerank", build_rank, read_rank)
 ADAPTERS: Final = (EMBED, RANK)

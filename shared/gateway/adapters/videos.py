@@ -44,6 +44,11 @@ TEXTS: Final = frozenset({"seconds", "watermark", "private"})
 
 OFFICIAL_VEO: Final = re.compile(r"veo-\d.*-generate", re.IGNORECASE)
 
+LARGE_SIDE: Final = 1920
+"""From this side on a film is in 1080p, pixels."""
+LONG_S: Final = 8
+"""How long an official Veo's films in 1080p and 4K are (8.1)."""
+
 NEEDS_PICTURES: Final = re.compile(r"[-_](?:frames|fl|components)(?:[-_]|\Z)", re.IGNORECASE)
 """Models that film pictures and nothing else, by their names (8.1)."""
 
@@ -81,6 +86,10 @@ URLS: Final = (
 )
 """Where a finished film may be found, in the order to try them (6.6)."""
 
+BEGINS: Final = ("created_at", "created", "submit_time")
+ENDS: Final = ("completed_at", "finished_at", "finish_time")
+"""When a film was begun and finished, seconds since 1970 (6.2, 6.9)."""
+
 KEPT: Final = ("seconds", "size", "enhanced_prompt", "remixed_from_video_id")
 """Fields of the video object that the user sees in `result`."""
 
@@ -89,25 +98,39 @@ def build(call: Call) -> Request:
     """Ask for one film; as a form also when there is no file: all templates do, and stock reads both (7.1).
 
     Raises:
-        InputRefused: the model films pictures, and there are none; or the field for them holds one.
+        InputRefused: the model films pictures, and there are none; the field for them holds one; or it makes no
+            film of that length in that size.
     """
-    check_pictures(call)
+    check_pictures(call.model, has_pictures=bool(call.images))
     asked = call.params.given()
     fields = {name: value for name, value in asked.items() if name not in ONLY_VENDOR | HOW}
     vendor = {**_vendor(call.model, asked), **asked.get("metadata", {})}
+    _check_length(call.model, asked, vendor)
     is_json = asked.get("encoding") == "json"
     spelled = _json(call, fields, vendor) if is_json else _form(call, fields, vendor)
     return Request("POST", "/v1/videos", timeout_s=OPERATIONS[call.operation].timeout_s, name=call.operation, **spelled)
 
 
-def check_pictures(call: Call) -> None:
-    """Whether the model has what it cannot film without, before anything is sent.
+def check_pictures(model: str, *, has_pictures: bool) -> None:
+    """Whether the model has what it cannot film without, before anything is sent; the catalog knows it of its own.
 
     Raises:
         InputRefused: it has not.
     """
-    if NEEDS_PICTURES.search(call.model) and not call.images:
-        raise InputRefused(f"{call.model} makes films of pictures, and there are none")
+    if NEEDS_PICTURES.search(model) and not has_pictures:
+        raise InputRefused(f"{model} makes films of pictures, and there are none")
+
+
+def _check_length(model: str, asked: Mapping[str, Any], vendor: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        InputRefused: an official Veo makes films in 1080p and 4K of eight seconds alone (8.1).
+    """
+    seconds = vendor.get("durationSeconds", LONG_S)
+    sides = re.findall(r"\d{3,4}", asked.get("size", ""))
+    is_large = vendor.get("resolution") in ("1080p", "4k") or any(int(side) >= LARGE_SIDE for side in sides)
+    if OFFICIAL_VEO.search(model) and is_large and seconds != LONG_S:
+        raise InputRefused(f"seconds must be {LONG_S} for a film in 1080p or 4K, not {seconds} (model {model})")
 
 
 def _vendor(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +218,7 @@ def read_look(response: Response, asked_id: str = "") -> Look:
     sources = _sources(task, asked_id or task_id)
     if status in reading.DONE and sources:
         kept = {name: task[name] for name in KEPT if task.get(name)}
-        return Produced((Output("video", sources),), kept, status)
+        return Produced((Output("video", sources),), kept, status, reading.took_s(task, BEGINS, ENDS))
     # A word nobody listed is "running": taking it for a failure would throw away a paid film.
     return Pending(_progress(task), status)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -36,6 +37,9 @@ SAID: Final[dict[str, tuple[str, list[Any], str | None]]] = {
     "5.2-stream-in-one-chunk.txt": (COLOURS, [], "stop"),
     "5.2-stream-of-messages.txt": (COLOURS, [], "stop"),
     "5.2-stream-thoughts.txt": (COLOURS, [], "stop"),
+    "5.2-stream-logprobs.txt": (COLOURS, [], "stop"),
+    "5.2-stream-sound.txt": ("", [], "stop"),
+    "5.2-stream-vendor-keys.txt": ("", [TIDE], "tool_calls"),
     "5.2-stream-tools.txt": ("", [TIDE, {"id": "call_8Zm", "name": "get_wind", "arguments": {}}], "tool_calls"),
     "2.4-one-of-two-filtered.json": (COLOURS, [], "stop"),
     "5.4-tools.json": ("", [TIDE], "tool_calls"),
@@ -61,6 +65,7 @@ SAID: Final[dict[str, tuple[str, list[Any], str | None]]] = {
 
 THOUGHT: Final = {
     "5.2-stream-thoughts.txt": "Red, green, blue.",
+    "5.2-stream-vendor-keys.txt": "Brest lies west.",
     "5.6-reasoning-content.json": "Brest lies west.",
     "5.6-reasoning.json": "Brest lies west.",
     "5.6-think.json": "Brest lies west.",
@@ -216,6 +221,45 @@ def test_what_a_vendor_says_besides_is_kept() -> None:
     assert (said["id"], said["model"]) == ("chatcmpl-CqXw81fT", "gpt-4.1-mini")
 
 
+def test_the_likelihoods_of_a_stream_are_those_of_its_pieces() -> None:
+    logprobs = result("5.2-stream-logprobs.txt")["logprobs"]
+
+    assert [one["token"] for one in logprobs["content"]] == ["Three", " colours", "."]
+
+
+def test_a_sound_in_pieces_becomes_a_file_that_can_be_played() -> None:
+    answer = produced("5.2-stream-sound.txt")
+
+    (output,) = answer.outputs
+    content = output.sources[0].content or b""
+    assert output.kind == "audio"
+    assert content.startswith(b"RIFF")
+    assert content.endswith(bytes(range(250)) * 2)
+    assert answer.result["message"]["audio"] == {
+        "id": "audio_68f1",
+        "transcript": COLOURS,
+        "expires_at": 1768733610,
+        "artifact_index": 0,
+    }
+
+
+def test_what_a_vendor_says_in_a_stream_besides_is_kept_so_that_it_can_be_given_back() -> None:
+    said = result("5.2-stream-vendor-keys.txt")
+
+    signature = {"google": {"thought_signature": "CsoBAR4hPq"}}
+    assert said["message"]["tool_calls"][0]["extra_content"] == signature
+    form = {"format": "google-gemini-v1"}
+    assert said["message"]["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "Brest lies west.", "index": 0, **form},
+        {"type": "reasoning.encrypted", "data": "CsoBAR4hPq", "id": "call_7Yk", "index": 1, **form},
+    ]
+    assert said["details"] == {
+        "provider": "Vertex",
+        "native_finish_reason": "STOP",
+        "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}},
+    }
+
+
 def test_several_answers_are_told_in_their_order() -> None:
     choices = result("5.1-several.json")["choices"]
 
@@ -246,7 +290,9 @@ def test_pictures_and_sounds_in_an_answer_become_artifacts() -> None:
     assert "data" not in sound.result["message"]["audio"]
 
 
-@pytest.mark.parametrize("name", ["5.2-stream.txt", "5.2-stream-tools.txt", "5.2-stream-thoughts.txt"])
+@pytest.mark.parametrize(
+    "name", sorted(name for name in SAID if re.match(r"5\.2-stream-(?!in-one|of-m)|5\.2-stream\.", name))
+)
 def test_a_stream_that_broke_off_anywhere_is_no_answer(name: str) -> None:
     body = reply(f"chat/{name}").body
     finish = body.index(b'"finish_reason":"')

@@ -361,3 +361,13 @@ def test_a_model_that_films_pictures_is_not_asked_without_any() -> None:
         built(model="veo3-pro-frames")
 
     assert built(PNG, model="veo3-pro-frames").json["model"] == "veo3-pro-frames"
+
+
+@pytest.mark.parametrize("kind", ["image_url", "file_url"])
+def test_the_pictures_of_a_conversation_are_in_it(kind: str) -> None:
+    said = {"role": "user", "content": [{"type": kind, kind: {"url": "https://mine.example/frame.png"}}]}
+    turns = [said, {"role": "assistant", "content": "> ID: `task_1`"}, {"role": "user", "content": "at night"}]
+
+    assert built(model="veo3-pro-frames", prompt="", messages=turns).json["messages"] == turns
+    with pytest.raises(InputRefused, match="there are none"):
+        built(model="veo3-pro-frames", prompt="", messages=turns[1:])

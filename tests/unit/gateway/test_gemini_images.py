@@ -51,7 +51,7 @@ NO_PICTURE: Final[dict[str, tuple[ErrorClass, str, bool]]] = {
     "2.4-prohibited-content.json": (POLICY, "prohibited_content", True),
     "2.4-safety-with-a-text.json": (POLICY, "safety", True),
     "2.4-draft-then-safety.json": (POLICY, "image_safety", True),
-    "2.4-no-image.json": (POLICY, "no_image", True),
+    "2.4-no-image.json": (NO_MEDIA, "no_image", True),
     "2.4-image-other.json": (NO_MEDIA, "image_other", True),
     "2.4-max-tokens.json": (NO_MEDIA, "max_tokens", True),
     "2.4-blocked.json": (POLICY, "prohibited_content", True),
@@ -140,7 +140,7 @@ def test_an_answer_has_its_counts_its_text_and_its_usage() -> None:
 
     assert (result["delivered"], result["requested"], result["text"]) == (1, 1, "Here it is.")
     assert result["usage"]["totalTokenCount"] == 1389
-    assert set(result) == {"delivered", "requested", "text", "usage"}
+    assert set(result) == {"delivered", "requested", "text", "usage", "message"}
     assert produced("4.7-stream.txt").result["usage"]["candidatesTokenCount"] == 1290
     assert "text" not in produced("3.3-V18-markdown-data.json").result
 

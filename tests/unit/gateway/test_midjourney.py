@@ -30,11 +30,13 @@ RUNNING: Final[dict[str, Pending]] = {
     "2.5-task-word-nobody-listed.json": Pending(46, "upscaling_soon"),
     "2.5-task-done-without-picture.json": Pending(100, "success"),
     "2.5-task-done-picture-null.json": Pending(100, "success"),
+    "1.6-task-reason-while-running.json": Pending(46, "in_progress"),
 }
 
 DONE: Final[dict[str, tuple[Output, ...]]] = {
     "2.4-task-done.json": (Output("image", (GRID, OWN)),),
     "2.5-task-completed-lower-case.json": (Output("image", (GRID, OWN)),),
+    "1.6-task-done-with-a-reason.json": (Output("image", (GRID, OWN)),),
     "2.4-task-done-tiles-objects.json": (
         Output("image", (GRID, OWN)),
         *(Output("image", (tile,)) for tile in TILES),
@@ -71,7 +73,9 @@ FAILED: Final[dict[str, ErrorClass]] = {
     "2.4-task-failed-chinese.json": ErrorClass.CONTENT_POLICY,
     "2.4-task-failed-no-reason.json": ErrorClass.TASK_FAILED,
     "1.8-task-failed-timeout.json": ErrorClass.TASK_FAILED,
-    "2.5-task-cancel.json": ErrorClass.TASK_FAILED,
+    "1.6-task-refunded-with-a-reason.json": ErrorClass.TASK_FAILED,
+    "2.5-task-cancel-with-a-reason.json": ErrorClass.TASK_FAILED,
+    "2.5-task-cancel.json": ErrorClass.UNKNOWN_OUTCOME,  # nothing says that it was refunded (1.6)
 }
 
 #: By file, the HTTP status that it comes with.
@@ -84,6 +88,8 @@ UNSEEN: Final[dict[str, int]] = {
 
 GRID_LOOK: Final = "a grid"
 LISTED: Final[dict[str, dict[str, Pending | str]]] = {
+    "4.2-list-one-unreadable.json": {ID: GRID_LOOK},
+    "4.2-list-twice-unreadable-and-running.json": {OTHER: Pending(55, "in_progress")},
     "4.2-list.json": {OTHER: Pending(80, "in_progress"), ID: GRID_LOOK},
     "4.2-list-in-result.json": {OTHER: Pending(80, "in_progress"), ID: GRID_LOOK},
     "4.2-list-in-data.json": {OTHER: Pending(80, "in_progress"), ID: GRID_LOOK},
@@ -94,7 +100,11 @@ LISTED: Final[dict[str, dict[str, Pending | str]]] = {
     "4.2-list-twice-failed-and-done.json": {ID: GRID_LOOK},
 }
 
-NOT_LISTED: Final[dict[str, int]] = {"4.2-list-400-numbers.json": 400, **dict.fromkeys(IN_NO_CONTRACT, 200)}
+NOT_LISTED: Final[dict[str, int]] = {
+    "4.2-list-400-numbers.json": 400,
+    "4.2-list-404-invalid-url.json": 404,
+    **dict.fromkeys(IN_NO_CONTRACT, 200),
+}
 
 REPLIES: Final = (
     frozenset(f"midjourney/{name}" for name in (*RUNNING, *DONE, *FAILED, *UNSEEN, *LISTED, *NOT_LISTED))
@@ -192,6 +202,25 @@ def test_trouble_with_a_list_says_nothing_about_any_task(name: str) -> None:
     found = looks(name, ID, OTHER, status=NOT_LISTED[name])
 
     assert [type(one) for one in found.values()] == [Unseen, Unseen]
+    assert not any(isinstance(one, Unseen) and one.is_missing for one in found.values())
+
+
+def test_a_task_of_a_list_that_cannot_be_read_was_not_seen_and_is_not_missing() -> None:
+    found = looks("4.2-list-one-unreadable.json", OTHER, ID)
+
+    assert isinstance(found[ID], Produced)
+    unread = found[OTHER]
+    assert isinstance(unread, Unseen)
+    assert not unread.is_missing
+    assert unread.reason.startswith("UnicodeEncodeError (HTTP 200")
+
+
+def test_a_task_that_was_canceled_is_not_asked_for_again_as_if_it_had_cost_nothing() -> None:
+    found = look("2.5-task-cancel.json")
+
+    assert isinstance(found, Refused)
+    assert (found.error.code, found.error.charged) == ("upstream_canceled", False)
+    assert "refunded" in found.error.message
 
 
 def test_a_look_goes_without_a_speed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.catalog.lookup import Catalog
 from shared.catalog.models import videos as models
-from shared.errors import InputRefused
+from shared.errors import InputRefused, InvalidRequest
 from shared.gateway import reading
 from shared.gateway.adapters import videos
 from shared.gateway.call import Call, Media
@@ -382,8 +382,72 @@ def test_the_name_of_a_model_says_how_many_pictures_it_takes(name: str) -> None:
     most = models.ENTRIES[name].max_images
 
     assert most in (0, 1, 2, 3)
+    least = models.ENTRIES[name].min_images
     if videos.NEEDS_PICTURES.search(name):
-        assert most == (3 if "components" in name else 2)
+        assert (least, most) == (1, 3 if "components" in name else 2)
+    else:
+        assert least == 0
+
+
+def problems(model: str, operation: str | None = None, images: int = 0, **params: Any) -> list[tuple[str, str]]:
+    inputs = {"images": images} if images else {}
+    asked = {"model": model, "operation": operation, "prompt": "" if "messages" in params else "a boat"}
+    try:
+        Catalog.built_in().resolve(**asked, params=params, inputs_by_role=inputs)
+    except InvalidRequest as error:
+        return [(one.pointer, one.detail) for one in error.errors]
+    return []
+
+
+@pytest.mark.parametrize("operation", [None, "video.chat"])
+def test_a_model_that_films_pictures_is_refused_without_any_before_a_job_is_made(operation: str | None) -> None:
+    told = [("/inputs/images", "must be 1 to 2, not 0 (model veo3-frames)")]
+
+    assert problems("veo3-frames", operation) == told
+    assert problems("veo3-frames", operation, images=1) == []
+    assert problems("veo3-frames", operation, images=3) == [(told[0][0], told[0][1].replace("0", "3", 1))]
+
+
+def test_a_conversation_may_have_its_pictures_in_itself_and_a_remix_needs_none() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://mine.example/frame.png"}}
+
+    assert problems("veo3-frames", "video.chat", messages=[{"role": "user", "content": [part]}]) == []
+    assert problems("veo3-frames", "video.remix", task_id="video_1") == []
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "is_made"),
+    [
+        ("veo-3.1-generate-preview", {"seconds": 8, "resolution": "1080p"}, True),
+        ("veo-3.1-generate-preview", {"seconds": 4, "resolution": "720p"}, True),
+        ("veo-3.1-generate-preview", {"seconds": 4, "resolution": "1080p"}, False),
+        ("veo-3.1-generate-preview", {"seconds": 6, "resolution": "4k"}, False),
+        ("veo-3.1-fast-generate-preview", {"seconds": 4, "size": "1080x1920"}, False),
+        ("veo-3.0-generate-001", {"seconds": 6, "metadata": {"resolution": "1080p"}}, False),
+        ("veo-3.1-generate-preview", {"resolution": "1080p"}, True),
+        ("veo3.1", {"seconds": 4, "size": "1920x1080"}, True),
+    ],
+)
+def test_an_official_veo_is_asked_for_nothing_short_in_a_large_size(
+    model: str, params: dict[str, Any], is_made: bool
+) -> None:
+    if is_made:
+        assert videos.build(asked(model, **params)).form
+        return
+    with pytest.raises(InputRefused, match=f"seconds must be 8 .*, not {params['seconds']}"):
+        videos.build(asked(model, **params))
+
+
+@pytest.mark.parametrize(
+    ("size", "cost_usd"),
+    [("1280x720", "1.20"), ("1024x1792", "2.000001"), ("1792x1024", "2.000001")],
+)
+def test_a_large_film_is_estimated_by_what_the_gateway_reserves_for_it(size: str, cost_usd: str) -> None:
+    asked = {"model": "sora-2-pro", "operation": None, "prompt": "a boat", "inputs_by_role": {}}
+
+    resolved = Catalog.built_in().resolve(**asked, params={"seconds": 4, "size": size})
+
+    assert resolved.estimated_cost_usd == Decimal(cost_usd)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +463,8 @@ def test_the_name_of_a_model_says_how_many_pictures_it_takes(name: str) -> None:
     ],
 )
 def test_a_film_of_no_length_is_estimated_by_what_its_model_makes(model: str, cost_usd: str) -> None:
-    asked = {"model": model, "operation": None, "prompt": "a boat", "params": {}, "inputs_by_role": {}}
+    inputs = {"images": models.ENTRIES[model].min_images}
+    asked = {"model": model, "operation": None, "prompt": "a boat", "params": {}, "inputs_by_role": inputs}
 
     assert Catalog.built_in().resolve(**asked).estimated_cost_usd == Decimal(cost_usd)
 

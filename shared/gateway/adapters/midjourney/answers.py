@@ -18,9 +18,6 @@ from shared.gateway.request import Response
 ACCEPTED: Final = frozenset({0, 1, 21, 22, 200})
 """Codes of a submit result that has a task: accepted, exists already, queued, and what re-implementations say (2.3)."""
 
-FREE_WINDOW: Final = 21
-"""With this code a window was opened for nothing; where new-api made 1 of it, it was billed (1.6)."""
-
 
 def read_submit(response: Response, call: Call) -> Outcome:
     """What came of a submit: judged by the `code` in the body, never by the HTTP status.
@@ -51,13 +48,14 @@ def read_press(response: Response, call: Call) -> Outcome:
     code = _number(body.get("code"))
     if not isinstance(outcome, Accepted) or not windows.opens(body, code):
         return outcome
+    charged = not windows.is_free(call.params.given().get("custom_id", ""), code)
     prompt = windows.words_for(body, call.prompt)
     if not prompt:
         message = "this button opened a window (modal) that wants a prompt; give the job one"
-        return classify.refused(ErrorClass.INVALID_REQUEST, "modal_required", message, charged=code != FREE_WINDOW)
+        return classify.refused(ErrorClass.INVALID_REQUEST, "modal_required", message, charged=charged)
     return Continued(
         requests.fill_in(call, outcome.task_id, prompt),
-        charged=code != FREE_WINDOW,
+        charged=charged,
         read=lambda answer: read_submit(answer, call),
     )
 

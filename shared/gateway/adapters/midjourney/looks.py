@@ -9,6 +9,7 @@ Contract: gateway/midjourney-and-video.md 4.1, 4.2.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from shared.errors import UnreadableReply
@@ -16,7 +17,7 @@ from shared.gateway import reading
 from shared.gateway.adapter import Looking
 from shared.gateway.adapters.midjourney import tasks
 from shared.gateway.adapters.midjourney.tasks import Found, Task
-from shared.gateway.outcome import Look, Pending, Produced
+from shared.gateway.outcome import Look, Pending, Produced, Unseen
 from shared.gateway.request import Request, Response
 
 LOOK_TIMEOUT_S: Final = 30.0
@@ -56,22 +57,29 @@ def looking(find: Callable[[Task], Found | None]) -> Looking:
     def read_many(response: Response) -> dict[str, Look]:
         """By task id, whatever the order; tasks that the gateway does not know are missing.
 
-        One id may come twice, after a window was filled in: what is further counts (4.2).
+        One id may come twice, after a window was filled in: what is further counts (4.2).  A task that cannot be
+        read hides no other: it alone was not seen.
 
         Raises:
             UnreadableReply: no list of tasks.
         """
         looks: dict[str, Look] = {}
-        for task in _listed(reading.json_of(response)):
+        for task in listed(reading.json_of(response)):
             task_id = tasks.id_of(task)
             if task_id:
-                looks[task_id] = max(tasks.read_task(task, find), looks.get(task_id, Pending()), key=_rank)
+                look = reading.seen_or_not(response, partial(tasks.read_task, task, find))
+                looks[task_id] = max(look, looks.get(task_id, look), key=_rank)
         return looks
 
     return Looking(build_look, read, build_look_many, read_many, LOOK_MANY_MOST)
 
 
-def _listed(body: Any) -> Iterator[Task]:
+def listed(body: Any) -> Iterator[Task]:
+    """The tasks of a list, bare or wrapped (4.2).
+
+    Raises:
+        UnreadableReply: there is no list.
+    """
     found = (
         body
         if isinstance(body, list)
@@ -88,6 +96,8 @@ def _is_list(value: object) -> bool:
 
 def _rank(look: Look) -> tuple[int, int]:
     """How far a task is."""
+    if isinstance(look, Unseen):
+        return -1, 0
     if isinstance(look, Pending):
         return 0, look.progress or 0
     return (2 if isinstance(look, Produced) else 1), 0

@@ -150,7 +150,7 @@ def _submit(call: Call, path: str, body: Mapping[str, Any], *unsent: str) -> Req
 def _post(call: Call, path: str, body: Mapping[str, Any]) -> Request:
     prefix = PREFIXES[call.params.given().get("mode")]
     # `state` comes back in the task, so that one whose answer was lost can be found again (2.9).
-    state = {"state": call.job_id} if call.job_id else {}
+    state = {"state": call.mark} if call.mark else {}
     return Request(
         "POST", f"{prefix}/mj/{path}", json={**body, **state}, timeout_s=_timeout_s(call), name=call.operation
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shared.gateway import classify, reading
-from shared.gateway.outcome import Look, Output, Pending, Produced, Source
+from shared.gateway.outcome import ErrorClass, Look, Output, Pending, Produced, Source
 
 Task = Mapping[str, Any]
 
@@ -21,6 +21,10 @@ FILM_LISTS: Final = ("videoUrls", "video_urls")
 FILM_FIELDS: Final = ("videoUrl", "video_url")
 
 FILM_LINK: Final = re.compile(r"https?://[^\s\"'<>\\]+?\.mp4(?:\?[^\s\"'<>\\]*)?", re.IGNORECASE)
+
+BEGINS: Final = ("submitTime", "submit_time")
+ENDS: Final = ("finishTime", "finish_time")
+"""When a task was begun and finished, milliseconds since 1970 (2.4)."""
 
 KEPT: Final = {
     "action": ("action",),
@@ -36,6 +40,10 @@ PROMPTS: Final = ("prompt_en", "final_prompt")
 WORDS: Final = (*KEPT["final_prompt"], "prompt", *KEPT["prompt_en"])
 """Where words are, in the order to try them (3.4)."""
 
+CANCELED: Final = frozenset({"cancel", "cancelled", "canceled"})
+CANCELED_TOLD: Final = "the task was canceled at the gateway's provider, and nothing says that it was refunded"
+"""Refunds follow a failure or a reason for one, and this is neither (1.6)."""
+
 NUMBER: Final = re.compile(r"[1-9]\ufe0f?\u20e3|^[1-9][.)](?=\s)", re.MULTILINE)
 """What stands before each of several prompts: a keycap, or a plain number."""
 
@@ -46,8 +54,9 @@ LINK: Final = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 def read_task(task: Task, find: Callable[[Task], Found | None]) -> Look:
     """What a task object (2.4) says, of which `find` takes the result.
 
-    Only `status` ends it: 100 percent comes with failures, too, and a success that has no picture yet gets one
-    within the next looks (2.5).
+    Its `status` ends it: 100 percent comes with failures, too, and a success that has no picture yet gets one within
+    the next looks (2.5).  But where the proxy gave a reason for a failure the gateway has refunded the task, set it
+    to 100 percent and looks at it no more, whatever status it had (1.6).
 
     Raises:
         UnreadableReply: neither an id nor a status.
@@ -55,13 +64,18 @@ def read_task(task: Task, find: Callable[[Task], Found | None]) -> Look:
     if not id_of(task) and "status" not in task:
         raise reading.unreadable("neither id nor status in the answer", task)
     status = reading.fold(task.get("status"))
-    if status in reading.FAILED:
-        return classify.failure(classify.said({"message": reading.first_text(task, "failReason", "fail_reason")}))
+    progress = reading.percent(task.get("progress"))
+    reason = reading.first_text(task, "failReason", "fail_reason")
+    if status in CANCELED and not reason:
+        return classify.refused(ErrorClass.UNKNOWN_OUTCOME, "upstream_canceled", CANCELED_TOLD)
+    if status in reading.FAILED or (status not in reading.DONE and reason and progress == 100):
+        return classify.failure(classify.said({"message": reason}))
     found = find(task) if status in reading.DONE else None
     if found is None:
-        return Pending(reading.percent(task.get("progress")), status)
+        return Pending(progress, status)
     outputs, result = found
-    return Produced(outputs, {name: value for name, value in result.items() if value}, status)
+    kept = {name: value for name, value in result.items() if value}
+    return Produced(outputs, kept, status, reading.took_s(task, BEGINS, ENDS))
 
 
 def id_of(task: Task) -> str:

@@ -19,6 +19,9 @@ INPAINT: Final = "MJ::Inpaint::"
 CUSTOM_ZOOM: Final = "MJ::CustomZoom::"
 """How the buttons begin that always open one; others do where the account is in remix mode (2.7)."""
 
+FREE: Final = 21
+"""With this code those two buttons opened their window for nothing; all else is billed when it is pressed (1.6)."""
+
 REFERENCES: Final = re.compile(r"\A(?:https?://\S+\s+)+", re.IGNORECASE)
 """Addresses of reference pictures, which stand before a prompt (3.1)."""
 
@@ -34,6 +37,15 @@ def opens(answer: Mapping[str, Any], code: int | None) -> bool:
         return True
     properties = answer.get("properties")
     return code == 21 and isinstance(properties, Mapping) and "remix" in properties
+
+
+def is_free(custom_id: str, code: int | None) -> bool:
+    """Whether it cost nothing to open a window, by the button and the code of the answer.
+
+    Code 21 alone does not tell: the gateway means to make 1 of it for other buttons and bills them, but it leaves a
+    21 as it is that is printed with a blank (2.3).
+    """
+    return code == FREE and custom_id.startswith((INPAINT, CUSTOM_ZOOM))
 
 
 def lacking(custom_id: str, prompt: str, *, has_mask: bool) -> FieldError | None:
