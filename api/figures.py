@@ -75,6 +75,11 @@ _BYTES: Final = text("""
     SELECT 'artifact' AS what, kind, count(*) AS stored, sum(size_bytes) AS bytes FROM artifacts GROUP BY kind
     UNION ALL SELECT 'asset', kind, count(*), sum(size_bytes) FROM assets GROUP BY kind
 """)
+_SPOOLS: Final = text("""
+    SELECT spools.host, spools.name, files, size_bytes, free_bytes, seen_at < now() - interval '5 minutes' AS is_silent,
+        (SELECT count(*) FROM jobs WHERE state = 'storing' AND spool_host = spools.name) AS waiting
+    FROM spools ORDER BY host, name
+""")
 _PROCESSES: Final = text("SELECT count(*) FROM processes WHERE heartbeat_at > now() - interval '30 seconds'")
 
 
@@ -106,6 +111,7 @@ class DatabaseFigures(Collector):
             yield from _lanes(session)
             yield from _calls(session)
             yield from _stored(stored)
+            yield from _spools(session)
             processes = GaugeMetricFamily("darkroom_worker_processes", "Worker processes that live.")
             processes.add_metric((), session.execute(_PROCESSES).scalar_one())
             yield processes
@@ -197,3 +203,21 @@ def _stored(rows: Iterable[Any]) -> Iterator[Metric]:
         objects.add_metric((what, kind), count)
     yield size
     yield objects
+
+
+def _spools(session: Session) -> Iterator[Metric]:
+    """By host and by the first characters of the spool's name: names of hosts may be used twice."""
+    labels = ("host", "spool")
+    files = GaugeMetricFamily("darkroom_spool_files", "Results in hand on a host, not in S3 yet.", labels=labels)
+    size = GaugeMetricFamily("darkroom_spool_bytes", "Their bytes.", labels=labels)
+    free = GaugeMetricFamily("darkroom_spool_free_bytes", "Room on the disk of a host's spool.", labels=labels)
+    lone = GaugeMetricFamily(
+        "darkroom_spool_lone_results", "Results that wait for a host that was not seen for 5 minutes.", labels=labels
+    )
+    for row in session.execute(_SPOOLS):
+        of = (row.host, row.name[:8])
+        files.add_metric(of, row.files)
+        size.add_metric(of, row.size_bytes)
+        free.add_metric(of, row.free_bytes)
+        lone.add_metric(of, row.waiting if row.is_silent else 0)
+    yield from (files, size, free, lone)

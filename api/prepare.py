@@ -47,7 +47,7 @@ def prepare(settings: Settings) -> dict[str, str | None]:
     engine = db.engine(settings.database_url, 2, "darkroom-prepare")
     try:
         with db.transactions(engine)() as session:
-            intake.set_lanes(session, catalog)
+            intake.set_lanes(session, catalog, settings.credentials)
             project_id = _first_project(session)
             return {"admin_key": _admin_key(session, project_id, wanted), "project_id": project_id}
     finally:

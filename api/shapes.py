@@ -49,7 +49,11 @@ class Given(BaseModel):
 # What callers send.
 
 EVENT_TYPES = frozenset(
-    {"job.created", "job.progress", "batch.created", "batch.progress", "batch.finished", *EVENT_OF.values()}
+    {
+        *("job.created", "job.progress", "job.late_result"),
+        *("batch.created", "batch.progress", "batch.finished"),
+        *EVENT_OF.values(),
+    }
 )
 EVENT_FAMILIES = frozenset({"*", "job.*", "batch.*"})
 
@@ -191,7 +195,7 @@ class NewAction(Wishes):
     )
 
     action: Literal["upscale", "variation", "reroll", "zoom", "pan", "inpaint", "animate", "remix"] | None = None
-    index: Annotated[int, Field(ge=1, le=4), NO_FLAG] | None = None
+    index: Annotated[int, Field(ge=1, le=64), NO_FLAG] | None = None
     """Which of the pictures or films, from 1, as on the button U2."""
     direction: Literal["left", "right", "up", "down", "subtle", "strong", "creative"] | None = None
     """Where to pan, or which kind of upscale or variation of a single picture."""
@@ -255,8 +259,10 @@ class LaneChange(Taken):
     """Jobs in flight at once, by all workers together; 0 lets none go.  Null: the catalog's again."""
     rate_per_minute: Annotated[int, Field(ge=1, le=1_000_000), NO_FLAG] | None = None
     """Paid calls begun in a minute, at most.  Null: the catalog's again."""
+    per_day: Annotated[int, Field(ge=0, le=100_000_000), NO_FLAG] | None = None
+    """Paid calls begun in a day (UTC), at most.  Null: the catalog's again, which is any number as a rule."""
     paused: Annotated[bool, Field(strict=True)] | None = None
-    """`true` lets nothing more go until somebody says `false`, which ends any pause."""
+    """`true` lets nothing more go until somebody says `false`, which ends any pause and any probing."""
     reason: Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)] | None = None
     """Of the pause, for those who wait."""
 
@@ -316,6 +322,11 @@ class Placed(Given):
 class JobArtifact(Links, Measured, Placed):
     """A stored result, inside its job."""
 
+    late: Literal[True] | None = Field(None, exclude_if=_is_none)
+    """It came after the job had ended or given up on its attempt, and was paid for; left out otherwise."""
+    attempt: int | None = Field(None, exclude_if=_is_none)
+    """Whose result it is, with `late`."""
+
 
 class JobError(Given):
     """Why there is no result."""
@@ -327,6 +338,64 @@ class JobError(Given):
     """Whether the same request may go better another time."""
     upstream_status: int | None = Field(examples=[400])
     upstream_request_id: str | None
+
+
+class CameBack(Given):
+    """What the gateway said, or how the call broke off."""
+
+    error_class: str = Field(alias="class", examples=["unknown_outcome"])
+    code: str = Field(examples=["worker_died"])
+    message: str = Field(examples=["its worker died while the paid call was under way"])
+    upstream_status: int | None = Field(examples=[504])
+    """HTTP status; null: there was no answer."""
+    upstream_request_id: str | None
+    """The gateway's own id of the call, by which its operator can look it up."""
+    body: str | None = Field(examples=["an HTML page"])
+    """Beginning of the answer, without keys and data; null: none came."""
+    at: datetime | None = Field(examples=[TIME])
+    """When that was; null: nobody lived to hear of it."""
+
+
+class BalanceAround(Given):
+    """What the gateway's key had left before the call and after it.  Other jobs spend from it, too."""
+
+    before: str | None = Field(examples=["7.631"])
+    """Left, as last seen before the call was begun; null: not known, or the key has no limit."""
+    before_at: datetime | None = Field(examples=[TIME])
+    after: str | None = Field(examples=["7.531"])
+    """The same as first seen after the job was held."""
+    after_at: datetime | None = Field(examples=[TIME])
+    used_between: str | None = Field(examples=["0.10"])
+    """What the gateway says that the key used between the two looks, by all its jobs."""
+    currency: Literal["USD"] = "USD"
+    unknown_because: str | None = Field(examples=[None])
+    """Why one of them is null; null: both are known."""
+
+
+class LookedFor(Given):
+    """One search for the upstream task of the call."""
+
+    at: datetime = Field(examples=[TIME])
+    found: str | None = Field(examples=["1772611200345018"])
+    """The task that the job goes on as; null: it was not to be seen, which proves nothing."""
+    told: str = Field(examples=["no task that the gateway lists has its mark"])
+
+
+class Held(Given):
+    """What is known of a call whose outcome is not: for whoever must decide about it."""
+
+    since: datetime = Field(examples=[TIME])
+    sent_at: datetime | None = Field(examples=[TIME])
+    """When the paid call was begun."""
+    came_back: CameBack
+    balance: BalanceAround
+    looked_for: list[LookedFor]
+    """Searches at the gateway, oldest first; empty where it shows nothing to search."""
+    looks_again_at: datetime | None = Field(examples=[TIME])
+    """When it is searched for next; null: not again."""
+    mark: str = Field(examples=[f"{JOB_ID}.1"])
+    """What the call carried as `state`, where the gateway has such a field."""
+    what_to_do: str
 
 
 class Cost(Given):
@@ -343,6 +412,8 @@ class Queue(Given):
 
     reason: Reason | None = Field(examples=["lane_limit"])
     """Null: nothing is in its way, it goes with the next look at the queue."""
+    detail: str | None = Field(None, examples=["the gateway refuses the key"], exclude_if=_is_none)
+    """The same for people, where there is more to say: why its lane is paused."""
     position: int | None = Field(examples=[3])
     """In its lane, from 1; null if it is far back, or not in line yet."""
     eta_seconds: int | None = Field(examples=[42])
@@ -388,6 +459,8 @@ class Job(Given):
     finished_at: datetime | None
     deadline_at: datetime | None
     metadata: dict[str, str]
+    held: Held | None = None
+    """While it is held, and after that as long as it is at the same attempt; null otherwise."""
     queue: Queue | None = Field(None, exclude_if=_is_none)
     """While it is waiting or queued; left out otherwise."""
 
@@ -399,6 +472,9 @@ class DryRun(Given):
     operation: str = Field(examples=["video.create"])
     model: str = Field(examples=["sora-2"])
     lane: str = Field(examples=["default.sora"])
+    """With the first credential that serves it."""
+    lanes: list[str] = Field(examples=[["default.sora"]])
+    """All that its jobs may go to."""
     """The limit that it would share."""
     request: dict[str, Any]
     """The job as it would be kept: defaults of the catalog filled in."""
@@ -454,6 +530,8 @@ class Price(Given):
     per_minute: str = Field(examples=["0.006"])
     per_million_characters: str = Field(examples=["15.00"])
     per_million_tokens: str = Field(examples=["0.02"])
+    size_factors: dict[str, str] = Field(examples=[{"1792x1024": "1.666667"}])
+    """By `size`, what all of this is multiplied by for it."""
     currency: Literal["USD"] = "USD"
 
 
@@ -468,6 +546,9 @@ class Model(Given):
     """What it does when it is given pictures and no operation, if that is another one."""
     gives: str = Field(examples=["video"])
     lane: str = Field(examples=["default.sora"])
+    """With the first credential that serves it."""
+    lanes: list[str] = Field(examples=[["default.sora"]])
+    """All that its jobs may go to."""
     prompt: Literal["required", "optional"]
     inputs: dict[str, dict[str, int]] = Field(examples=[{"images": {"min": 0, "max": 1}}])
     """How many inputs of each role it takes."""
@@ -493,15 +574,21 @@ class Lane(Given):
     in_flight: int
     queued: int
     rate_per_minute: int
+    per_day: int | None
+    """Paid calls that may begin in a day (UTC); null: any number."""
+    left_today: int | None
+    """How many of them still may today."""
     paused: bool
     paused_until: datetime | None
     """Null with `paused`: until an admin lets it go on."""
     pause_reason: str | None
+    probing: bool
+    """A pause of the gateway's making is over: one job at a time goes, until a paid call succeeds."""
     limit_now: int
     """What holds just now: less than `limit` for some minutes after the gateway said that it is too much."""
     slow_reason: str | None
     """What the gateway said then; null while all of `limit` holds."""
-    set_by_hand: list[Literal["limit", "rate_per_minute"]]
+    set_by_hand: list[Literal["limit", "rate_per_minute", "per_day"]]
     """What an admin has set; the rest follows the catalog at each start."""
 
 
@@ -600,16 +687,30 @@ class UserBalance(Balance):
     """Counted by the gateway."""
 
 
+class CredentialBalance(Given):
+    """What can still be spent with one credential."""
+
+    name: str = Field(examples=["default"])
+    """The first part of the names of its lanes."""
+    remaining_usd: str | None = Field(examples=["7.531"])
+    token: KeyBalance
+    user: UserBalance | None
+
+
 class GatewayBalance(Given):
     """What can still be spent at the gateway."""
 
     object: Literal["gateway_balance"] = "gateway_balance"
     currency: Literal["USD"] = "USD"
     remaining_usd: str | None = Field(examples=["7.531"])
-    """What the key can still spend: the lesser of what it and its user have left, as far as that is known."""
+    """What the key can still spend: the lesser of what it and its user have left, as far as that is known.  With
+    several credentials the sum of theirs: too much, if two of them belong to one user."""
     token: KeyBalance
+    """Of the first credential."""
     user: UserBalance | None
-    """Null where no `DARKROOM_GATEWAY_ACCESS_TOKEN` is set: only that can ask for it."""
+    """Of the first credential.  Null where its access token is not set: only that can ask for it."""
+    credentials: list[CredentialBalance]
+    """Each of them, in the order of the settings."""
 
 
 class UsageCounts(Given):

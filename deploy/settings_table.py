@@ -38,7 +38,7 @@ OF_COMPOSE: Final = {
 }
 """Variables that only `docker-compose.yml` reads: default (None: must be filled in) and meaning."""
 
-MUST_BE_GIVEN: Final = ("admin_key", "gateway_api_key", "s3_access_key_id", "s3_secret_access_key")
+MUST_BE_GIVEN: Final = ("admin_key", "s3_access_key_id", "s3_secret_access_key")
 """Settings that have no default there, since nothing is baked in."""
 COMPOSE_SETS: Final = ("data_dir", "database_url", "broker_url", "s3_endpoint_url")
 """Settings that `docker-compose.yml` or the image knows itself."""
@@ -105,7 +105,8 @@ the head of docker-compose.yml says. `openssl rand -hex 20` makes a password, an
 it. A line that is commented out shows the default. Keep the file to yourself: chmod 600.
 """
 NOTES: Final = {
-    "gateway_base_url": "With `--profile sandbox` nothing is paid: say http://sandbox:9000 here, and any key above.",
+    "gateway_base_url": "With `--profile sandbox` nothing is paid: say http://sandbox:9000 here, and any key below.",
+    "gateway_api_key": "Here it must be given, unless DARKROOM_GATEWAYS is: the worker does not start without.",
     "admin_key": "Here it must be given: `dk_` and at least 40 letters and digits.",
     "s3_access_key_id": "Here: what SeaweedFS shall take for one.",
     "s3_public_endpoint_url": "Here the default is http://127.0.0.1 with DARKROOM_S3_PORT.",

@@ -39,11 +39,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from shared import events, lifecycle
+from shared import events, late, lifecycle, policy, spools
 from shared.gateway.outcome import ErrorClass, GatewayError
 from shared.lifecycle import Cause, State
 from shared.policy import OnUnknown
-from shared.tables import Job, JobNeed, JobResult, Process
+from shared.tables import Event, Job, JobNeed, JobResult, Process
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ class Claim:
     """Seconds since it came into its state, by the database's clock."""
     by: str | None = None
     """The process that holds it; None for the API and for reads."""
+    size: str | None = None
+    """What of it moves how long its upstream task takes."""
+    since_call_s: float | None = None
+    """Seconds since its paid call was begun, by the database's clock; None: there was none."""
+    since_pending_s: float | None = None
+    """Seconds since a look last said that its upstream task goes on; None: none has."""
 
 
 _COLUMNS: Final[tuple[Any, ...]] = (
@@ -95,6 +101,9 @@ _COLUMNS: Final[tuple[Any, ...]] = (
     Job.spool_host,
     col(Job.claimed_by).label("holder"),
     func.extract("epoch", func.now() - Job.moved_at).cast(Float).label("age_s"),
+    Job.size,
+    func.extract("epoch", func.now() - Job.submitted_at).cast(Float).label("since_call_s"),
+    func.extract("epoch", func.now() - Job.pending_at).cast(Float).label("since_pending_s"),
 )
 
 _FRESH: Final[Mapping[str, Any]] = {
@@ -120,6 +129,7 @@ ENTERING: Final[Mapping[State, Mapping[str, Any]]] = {
         "claimed_by": None,
         "due_at": func.now(),  # a row without it would never be looked at again
         "state_reason": None,
+        "pending_at": None,
         "misses": 0,
         "vanished": 0,
         "doubted": False,
@@ -149,6 +159,9 @@ UNCOUNTED: Final = frozenset({Cause.NOT_SENT, Cause.THROTTLED})
 """Nothing was charged: the number of the attempt is given back with the job."""
 
 READY_INPUTS_LOCK: Final = 0x696E70757473  # "inputs"
+DEATHS_FORGIVEN: Final = 2
+"""So many processes in a row may die with a result in hand before it is left alone for a while."""
+DEATH_REST_S: Final = 20.0
 WORD_MOST: Final = 200
 """Longest word of the gateway's that a column of the hot row keeps, characters."""
 
@@ -238,6 +251,7 @@ def move(
             **_due(due_in_s),
             **_uncounted(cause),
             **_waiting(waits_for),
+            **_called_in(claim, cause),
             **_words(changes),
         }
         moved = _run(
@@ -249,8 +263,24 @@ def move(
         )
         if moved.one_or_none() is not None:
             _record(session, claim, origin, cause, state, reason=reason, data=data)
+            if (origin, cause) in lifecycle.LEAVES_WORK:
+                late.leave(session, claim, origin)
+            elif origin in lifecycle.NOT_BEGUN_ANEW and cause in lifecycle.WELCOME_LATE:
+                late.take_up(session, claim)
             return True
     return False
+
+
+def explain(session: Session, claim: Claim, reason: str) -> bool:
+    """Say anew why the job is where it is; it stays there.  False if it has moved on."""
+    explained = _run(
+        session,
+        update(Job)
+        .where(*_still(claim, claim.state, Cause.UNKNOWN))
+        .values(state_reason=plain(reason))
+        .returning(col(Job.id)),
+    )
+    return explained.one_or_none() is not None
 
 
 def _still(claim: Claim, state: State, cause: Cause) -> list[ColumnElement[bool]]:
@@ -292,6 +322,11 @@ def _due(due_in_s: float | None) -> dict[str, Any]:
 
 def _uncounted(cause: Cause) -> dict[str, Any]:
     return {"attempt": Job.attempt - 1} if cause in UNCOUNTED else {}
+
+
+def _called_in(claim: Claim, cause: Cause) -> dict[str, Any]:
+    """A job that was given up may have been lent to another lane, whose credential knows nothing of this call."""
+    return {"lane": claim.lane} if cause in lifecycle.WELCOME_LATE else {}
 
 
 def _waiting(what: str | None) -> dict[str, Any]:
@@ -408,6 +443,9 @@ def move_all(
             for claim in claims
         ],
     )
+    if (origin, cause) in lifecycle.LEAVES_WORK:
+        for claim in claims:  # few: what is left behind is the exception
+            late.leave(session, claim, origin)
     return claims
 
 
@@ -479,15 +517,20 @@ def due_dispatched(session: Session, limit: int, after_s: float, lease_s: float)
     return list(rows.scalars())
 
 
-def due_running(session: Session, limit: int, lease_s: float) -> list[Claim]:
+def due_running(session: Session, limit: int, lease_s: float, *, but_credentials: Sequence[str] = ()) -> list[Claim]:
     """The running jobs that are to be looked at now, the longest due first.
 
     Their `due_at` moves `lease_s` ahead, so that no other poller takes them meanwhile, and so that they come due
     by themselves if this process dies.
+
+    Args:
+        but_credentials: whose gateways are not to be asked now; their jobs stay due.
     """
+    credential = func.split_part(col(Job.lane), ".", 1)
     due = (
         select(col(Job.id))
         .where(col(Job.state) == State.RUNNING, col(Job.due_at) <= func.now())
+        .where(credential.not_in(but_credentials) if but_credentials else true())
         .order_by(col(Job.due_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -512,6 +555,8 @@ class Glance:
     misses: int = 0
     vanished: int = 0
     doubted: bool = False
+    reason: str | None = None
+    """Why nobody could look, for people; gone when the task is seen again."""
 
 
 _WRITE_GLANCES: Final = text("""
@@ -519,11 +564,15 @@ _WRITE_GLANCES: Final = text("""
         progress = COALESCE(glance.progress, jobs.progress),
         upstream_status = COALESCE(glance.status, jobs.upstream_status),
         due_at = now() + make_interval(secs => glance.due_in_s),
-        misses = glance.misses, vanished = glance.vanished, doubted = glance.doubted
+        misses = glance.misses, vanished = glance.vanished, doubted = glance.doubted,
+        pending_at = CASE WHEN glance.misses = 0 AND NOT glance.doubted THEN now() ELSE jobs.pending_at END,
+        state_reason = CASE WHEN glance.misses > 0 OR jobs.misses = 0
+            THEN COALESCE(glance.reason, jobs.state_reason) ELSE glance.reason END
     FROM unnest(
         CAST(:ids AS text[]), CAST(:attempts AS int[]), CAST(:progress AS int[]), CAST(:status AS text[]),
-        CAST(:due_in_s AS float8[]), CAST(:misses AS int[]), CAST(:vanished AS int[]), CAST(:doubted AS bool[])
-    ) AS glance(id, attempt, progress, status, due_in_s, misses, vanished, doubted),
+        CAST(:due_in_s AS float8[]), CAST(:misses AS int[]), CAST(:vanished AS int[]), CAST(:doubted AS bool[]),
+        CAST(:reasons AS text[])
+    ) AS glance(id, attempt, progress, status, due_in_s, misses, vanished, doubted, reason),
     jobs AS before
     WHERE jobs.id = glance.id AND before.id = jobs.id AND jobs.attempt = glance.attempt AND jobs.state = 'running'
     RETURNING jobs.id, before.progress IS DISTINCT FROM jobs.progress AS went_on
@@ -547,6 +596,7 @@ def write_glances(session: Session, glances: Sequence[Glance]) -> None:
             "misses": [glance.misses for glance in in_order],
             "vanished": [glance.vanished for glance in in_order],
             "doubted": [glance.doubted for glance in in_order],
+            "reasons": [plain(glance.reason) for glance in in_order],
         },
     )
     went_on = {row["id"] for row in rows.mappings() if row["went_on"]}
@@ -568,14 +618,18 @@ def take_storing(
 ) -> list[Claim]:
     """Claim results that nobody stores, by hint (`job_ids`) or by the tick (those that are due).
 
-    Their `due_at` moves `STORE_LEASE_S` ahead.  A result that lies in another spool is left to those who have that.
+    Their `due_at` moves `STORE_LEASE_S` ahead.  A result that lies in another spool is left to those who have that,
+    unless none of them has been seen for so long that others should look whether it is elsewhere, too.
     """
+    is_lone = and_(
+        col(Job.moved_at) < seconds_from_now(-spools.LONE_S), col(Job.spool_host).not_in(spools.seen(spools.LONE_S))
+    )
     free = (
         select(col(Job.id))
         .where(
             col(Job.state) == State.STORING,
             col(Job.due_at) <= func.now(),
-            or_(col(Job.spool_host).is_(None), col(Job.spool_host) == spool),
+            or_(col(Job.spool_host).is_(None), col(Job.spool_host) == spool, is_lone),
             true() if job_ids is None else col(Job.id).in_(job_ids),
         )
         .order_by(col(Job.due_at))
@@ -593,15 +647,57 @@ def take_storing(
     return [_claim(row, by) for row in rows]
 
 
-def wanted(session: Session, attempts: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Those of these attempts (job, number) that their jobs are still at, and may come to something."""
+def known(session: Session, attempts: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Those of these attempts (job, number) of which the database knows already what came, in time or late."""
+    told = (Cause.ACCEPTED, Cause.PRODUCED)
     rows = _run(
         session,
-        select(col(Job.id), col(Job.attempt)).where(
-            col(Job.id).in_([job_id for job_id, _ in attempts]), col(Job.state).not_in(lifecycle.FINAL)
+        select(col(Event.job_id), col(Event.attempt)).where(
+            col(Event.job_id).in_([job_id for job_id, _ in attempts]),
+            or_(col(Event.cause).in_(told), col(Event.type) == late.EVENT),
         ),
     )
-    return {(row["id"], row["attempt"]) for row in rows.mappings()} & set(attempts)
+    return {(row["job_id"], row["attempt"]) for row in rows.mappings()} & set(attempts)
+
+
+def there(session: Session, job_ids: Sequence[str]) -> set[str]:
+    """Those of these jobs that there are."""
+    return set(_run(session, select(col(Job.id)).where(col(Job.id).in_(job_ids))).scalars())
+
+
+def wanted(session: Session, attempts: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Those of these attempts (job, number) that may come to something: their jobs are still at them, or late."""
+    job_ids = [job_id for job_id, _ in attempts]
+    rows = _run(
+        session,
+        select(col(Job.id), col(Job.attempt)).where(col(Job.id).in_(job_ids), col(Job.state).not_in(lifecycle.FINAL)),
+    )
+    return ({(row["id"], row["attempt"]) for row in rows.mappings()} | late.wanted(session, job_ids)) & set(attempts)
+
+
+def keep_places(session: Session, claim: Claim, places: Mapping[int, dict[str, str]], spool: str | None) -> bool:
+    """Write down where outputs of a result that we hold are from now on: first there, then at the places known before.
+
+    Args:
+        places: by index of the output.
+        spool: the spool that some of them are in; None: none.
+
+    Returns:
+        False if the row has moved on without us.
+    """
+    held = (
+        col(Job.id) == claim.job_id,
+        col(Job.attempt) == claim.attempt,
+        col(Job.state) == State.STORING,
+        col(Job.claimed_by) == claim.by,
+    )
+    ours = update(Job).where(*held).values(spool_host=func.coalesce(spool, Job.spool_host)).returning(col(Job.id))
+    if _run(session, ours).one_or_none() is None:
+        return False
+    same = (col(JobResult.job_id) == claim.job_id, col(JobResult.attempt) == claim.attempt)
+    outputs = _run(session, select(col(JobResult.outputs)).where(*same)).scalar_one()
+    _run(session, update(JobResult).where(*same).values(outputs=late.nearer(outputs, places)))
+    return True
 
 
 def store_later(session: Session, claim: Claim, due_in_s: float, reason: str, *, is_counted: bool) -> bool:
@@ -623,12 +719,28 @@ def store_later(session: Session, claim: Claim, due_in_s: float, reason: str, *,
             claimed_by=None,
             due_at=seconds_from_now(due_in_s),
             store_tries=Job.store_tries + int(is_counted),
-            waits=Job.waits + int(not is_counted),
             state_reason=plain(reason),
+            **({"waits": 0, "waits_for": None} if is_counted else _waiting(policy.OUR_STORAGE)),
         )
         .returning(col(Job.id)),
     )
     return let_go.one_or_none() is not None
+
+
+def storage_is_back(session: Session) -> int:
+    """Let come due at once what waits for our S3 or our disk: after a long outage, its next try may be minutes off."""
+    waiting = (
+        select(col(Job.id))
+        .where(col(Job.waits_for) == policy.OUR_STORAGE, col(Job.due_at) > func.now(), col(Job.claimed_by).is_(None))
+        .where(or_(col(Job.state) == State.STORING, col(Job.state) == State.QUEUED))
+        .order_by(col(Job.id))
+        .with_for_update(skip_locked=True)
+        .cte("waiting")
+    )
+    hurried = _run(
+        session, update(Job).where(col(Job.id) == waiting.c.id).values(due_at=func.now()).returning(col(Job.id))
+    )
+    return len(hurried.all()) + late.storage_is_back(session)
 
 
 # Processes, and what the dead ones held.
@@ -687,16 +799,30 @@ def _orphans(session: Session, state: State, dead_after_s: float, limit: int) ->
     return [_claim(row) for row in rows]
 
 
-def free_orphaned_stores(session: Session, dead_after_s: float) -> int:
-    """Let others store what a dead process was storing.  Storing twice is storing once, so nothing is lost."""
+def free_orphaned_stores(session: Session, dead_after_s: float, limit: int = 500) -> list[Claim]:
+    """Let others store what a dead process was storing, what it took first before the rest.
+
+    Storing twice is storing once, so nothing is lost.  What was in the hands of several that died is left alone for
+    ever longer: it may be what ends them.
+    """
+    again = _waiting(policy.WORKER_DIED)
+    rest_s = case((again["waits"] <= DEATHS_FORGIVEN, 0.0), else_=DEATH_REST_S * again["waits"])
+    orphans = (
+        select(col(Job.id))
+        .where(col(Job.state) == State.STORING, _orphaned(dead_after_s))
+        .order_by(col(Job.due_at), col(Job.id))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("orphans")
+    )
     freed = _run(
         session,
         update(Job)
-        .where(col(Job.state) == State.STORING, _orphaned(dead_after_s))
-        .values(claimed_by=None, due_at=func.now())
-        .returning(col(Job.id)),
+        .where(col(Job.id) == orphans.c.id)
+        .values(claimed_by=None, due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, rest_s), **again)
+        .returning(*_COLUMNS),
     )
-    return len(freed.all())
+    return [_claim(row) for row in freed]
 
 
 def return_lost_hints(session: Session, after_s: float, by: str) -> list[Claim]:

@@ -47,6 +47,7 @@ class Cause(StrEnum):
     PRODUCED = "produced"  #: the gateway has the result
     REFUSED = "refused"  #: the gateway will not do it, or its task failed, and no attempt follows
     UNKNOWN = "unknown"  #: nobody can tell whether the paid call went through
+    FOUND = "found"  #: the gateway's list has the task of a call whose answer was lost
     STORED = "stored"  #: every artifact is in S3
     UNSTORABLE = "unstorable"  #: the result is cut, wrong, too large or gone
     STUCK = "stuck"  #: the upstream task is older than its model's limit
@@ -103,6 +104,9 @@ MOVES: Final[Mapping[tuple[State, Cause], State]] = {
     (State.RUNNING, Cause.STUCK): State.FAILED,
     (State.STORING, Cause.STORED): State.SUCCEEDED,
     (State.STORING, Cause.UNSTORABLE): State.FAILED,
+    (State.HELD, Cause.FOUND): State.RUNNING,
+    (State.HELD, Cause.RETRIED): State.QUEUED,  # it was looked for in vain, and `on_unknown` says so
+    (State.HELD, Cause.REFUSED): State.FAILED,
     (State.HELD, Cause.RESOLVED_FAILED): State.FAILED,
     (State.HELD, Cause.RESOLVED_RETRY): State.QUEUED,
     (State.HELD, Cause.RESOLVED_RUNNING): State.RUNNING,
@@ -115,6 +119,16 @@ MOVES: Final[Mapping[tuple[State, Cause], State]] = {
 
 WELCOME_LATE: Final = frozenset({Cause.ACCEPTED, Cause.PRODUCED})
 """News that is taken from a process that was given up for dead."""
+
+LEAVES_WORK: Final = frozenset(
+    {
+        *((state, Cause.CANCELED) for state in (State.RUNNING, State.STORING, State.HELD)),
+        *((state, Cause.EXPIRED) for state in (State.RUNNING, State.STORING, State.HELD)),
+        (State.RUNNING, Cause.STUCK),
+        *((State.HELD, cause) for cause in (Cause.RESOLVED_FAILED, Cause.RESOLVED_RETRY, Cause.REQUEUED)),
+    }
+)
+"""Moves that leave an upstream task or an unstored result behind, if there is one: paid for, so it is still kept."""
 
 EVENT_OF: Final[Mapping[State, str]] = {
     State.WAITING: "job.waiting",

@@ -384,7 +384,8 @@ class Outbound:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        urls = (settings.gateway_base_url, settings.s3_endpoint_url, settings.s3_public_endpoint_url)
+        gateways = [one.base_url for one in settings.credentials]
+        urls = (*gateways, settings.s3_endpoint_url, settings.s3_public_endpoint_url)
         return cls(settings.allowed_private_nets, frozenset(_origin(url) for url in urls if url))
 
     def check(self, url: str) -> None:

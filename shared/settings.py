@@ -6,6 +6,7 @@ at import.  The table in the README is made from these docstrings, and a test co
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -13,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.credentials import CREDENTIAL, Credential
 from shared.errors import SettingsError
 
 Network = IPv4Network | IPv6Network
@@ -22,11 +24,17 @@ class Settings(BaseSettings):
     """One frozen value; `Settings.load()` builds it or says in one sentence per field what is wrong."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DARKROOM_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+        env_prefix="DARKROOM_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Path(".darkroom")
-    """Folder of `darkroom up` (embedded servers, `runtime.json`) and of the spool of results not yet in S3."""
+    """Folder of `darkroom up` (embedded servers, `runtime.json`) and of the spool of paid results not yet in S3, which
+    must survive a restart of the host: a disk, not a file system in memory."""
 
     gateway_base_url: str = "https://api.allmhub.com"
     """The gateway, without `/v1`."""
@@ -36,6 +44,8 @@ class Settings(BaseSettings):
     """The access token of the gateway's console, which opens the whole account. Only the user's balance needs it."""
     gateway_user_id: int | None = Field(None, ge=1)
     """The number of the user whose access token that is. Empty with an empty token: no balance of a user is shown."""
+    gateways: Annotated[tuple[Credential, ...], NoDecode] = ()
+    """Several credentials, as a JSON list: see `docs/credentials.md`. Empty: the one of the settings above."""
 
     database_url: str = ""
     """PostgreSQL 15 or newer, as `postgresql://user:password@host:5432/name`. Empty: the embedded one."""
@@ -93,6 +103,9 @@ class Settings(BaseSettings):
     """Longest wait for one look at an upstream task."""
     poll_batch: int = Field(500, ge=1, le=5000)
     """How many due rows one look at the running jobs takes at once."""
+    poll_rate: int = Field(400, ge=1, le=10_000)
+    """How many questions about upstream tasks one worker process asks one gateway in a second, at most. 10,000 films of
+    three minutes want some 320."""
     drain_seconds: float = Field(330.0, ge=0)
     """How long a stopping worker lets paid calls finish."""
     exit_on_lost_tick_s: float = Field(30.0, gt=0)
@@ -108,6 +121,27 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("gateways", mode="before")
+    @classmethod
+    def _read_list(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            listed = json.loads(value) if value.strip() else []
+        except ValueError:
+            raise ValueError("is no JSON") from None  # whose own error would show what stands there
+        if not isinstance(listed, list):
+            raise ValueError("must be a JSON list of credentials")
+        return tuple(listed)
+
+    @field_validator("gateways")
+    @classmethod
+    def _named_once(cls, value: tuple[Credential, ...]) -> tuple[Credential, ...]:
+        doubled = sorted({one.name for one in value if sum(one.name == other.name for other in value) > 1})
+        if doubled:
+            raise ValueError(f"every name may stand there once, and {doubled[0]} stands there again")
         return value
 
     @field_validator("gateway_base_url", "s3_endpoint_url", "s3_public_endpoint_url", "public_url")
@@ -136,7 +170,34 @@ class Settings(BaseSettings):
             raise ValueError(
                 "DARKROOM_GATEWAY_ACCESS_TOKEN and DARKROOM_GATEWAY_USER_ID go together: the gateway asks for both"
             )
+        alone = (self.gateway_api_key, self.gateway_access_token)
+        if self.gateways and (
+            any(alone) or self.gateway_base_url != type(self).model_fields["gateway_base_url"].default
+        ):
+            raise ValueError(
+                "DARKROOM_GATEWAYS stands in place of DARKROOM_GATEWAY_BASE_URL, _API_KEY, _ACCESS_TOKEN and _USER_ID:"
+                " set the one or the others"
+            )
         return self
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a gateway that is paid; else `darkroom up` starts the sandbox gateway."""
+        return bool(self.gateways) or self.gateway_api_key is not None
+
+    @property
+    def credentials(self) -> tuple[Credential, ...]:
+        """All that paid calls may be made with, in the order in which they were named; one at least."""
+        return self.gateways or (
+            # Without checks: where there is no key, there is an empty one.
+            Credential.model_construct(
+                name=CREDENTIAL,
+                base_url=self.gateway_base_url,
+                api_key=self.gateway_api_key or SecretStr(""),
+                access_token=self.gateway_access_token,
+                user_id=self.gateway_user_id,
+            ),
+        )
 
     @property
     def spool_dir(self) -> Path:
@@ -156,5 +217,7 @@ class Settings(BaseSettings):
             lines = []
             for problem in error.errors(include_input=False, include_url=False):
                 name = "".join(f"DARKROOM_{part}".upper() for part in problem["loc"][:1])
-                lines.append(f"{name}: {problem['msg']}" if name else str(problem["msg"]))
+                inside = "".join(f" {part}" for part in problem["loc"][1:])
+                told = problem["msg"].removeprefix("Value error, ")
+                lines.append(f"{name}{inside}: {told}" if name else told)
             raise SettingsError("; ".join(lines)) from None

@@ -78,6 +78,11 @@ def artifact_key(project_id: str, job_id: str, attempt: int, index: int, extensi
     return _key("projects", project_id, "jobs", job_id, f"{attempt}-{index}", extension)
 
 
+def unchecked_key(project_id: str, job_id: str, attempt: int, index: int) -> str:
+    """Bytes of an output that the spool had no room for: nobody has looked yet what they are."""
+    return _key("projects", project_id, "jobs", job_id, f"{attempt}-{index}", "unchecked")
+
+
 def asset_key(project_id: str, asset_id: str, extension: str) -> str:
     return _key("projects", project_id, "assets", asset_id, extension)
 

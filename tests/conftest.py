@@ -24,6 +24,7 @@ from tests import stack as services
 from tests.factories import RecordedHints
 from tests.sandbox import SandboxServer
 from workers import ports as worker_ports
+from workers.experience import Experience
 from workers.near import Near
 from workers.ports import Ports
 from workers.spool import Spool
@@ -120,17 +121,20 @@ def worker(settings: Settings, store: Store) -> Iterator[Ports]:
 
 @pytest.fixture
 def ports(worker: Ports, tmp_path: Path) -> Ports:
-    """A worker process of this test's own, as far as claims can tell, and no job that another test left."""
+    """A worker process of this test's own, as far as claims can tell, and no work that another test left."""
     with worker.transaction() as session:
         session.execute(
             text("UPDATE jobs SET state = 'canceled' WHERE state NOT IN ('succeeded', 'failed', 'canceled')")
         )
+        session.execute(text("DELETE FROM late_results"))
+        session.execute(text("DELETE FROM held_attempts"))
     return replace(
         worker,
         process_id=ids.new("process"),
         hints=RecordedHints(),
         spool=Spool(tmp_path / "spool"),
         near=Near(0),  # everything goes by hints, which the test sees
+        experience=Experience(),
     )
 
 

@@ -11,10 +11,13 @@ from sqlmodel import Session
 
 from shared import ids
 from shared.claims import Claim
+from shared.credentials import CREDENTIAL
 from shared.hints import Hints
 from shared.lifecycle import State
 from shared.policy import OnUnknown
 from shared.tables import Artifact, Asset, Job, JobRequest, JobResult, Lane, Process, Project
+from workers.gateway import Gateway
+from workers.gateways import Gateways
 
 MODEL_OF = {
     "image.generate": "nano-banana",
@@ -47,6 +50,11 @@ class RecordedHints(Hints):
         self.stores += job_ids
 
 
+def gateways(gateway: Gateway) -> Gateways:
+    """One client for every lane."""
+    return Gateways({CREDENTIAL: gateway})
+
+
 def project(session: Session, name: str = "a project") -> Project:
     row = Project(id=ids.new("project"), name=name, created_at=func.now())
     session.add(row)
@@ -56,7 +64,7 @@ def project(session: Session, name: str = "a project") -> Project:
 
 def lane(session: Session, *, limit: int = 100, rate_per_minute: int = 60_000, **columns: Any) -> Lane:
     values = {"tokens": rate_per_minute / 6, "tokens_at": func.now(), **columns}
-    row = Lane(name=f"test.{uuid.uuid4().hex}", limit=limit, rate_per_minute=rate_per_minute, **values)
+    row = Lane(name=f"{CREDENTIAL}.{uuid.uuid4().hex}", limit=limit, rate_per_minute=rate_per_minute, **values)
     session.add(row)
     session.flush()
     return row

@@ -7,24 +7,28 @@ later.  What was seen stays until something else is seen; a look that told nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import and_, func, or_, update
+from sqlalchemy import Row, and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col
 
-from shared import claims
-from shared.catalog.lookup import CREDENTIAL
+from shared import claims, credentials
+from shared.credentials import Credential
 from shared.gateway.adapters import account
 from shared.gateway.adapters.account import Seen, Standing, Untold, Way
 from shared.settings import Settings
 from shared.tables import GatewayView
+from workers import evidence, lanes
 from workers.gateway import Gateway
 from workers.ports import Ports
 
@@ -39,6 +43,15 @@ MODELS_S: Final = 600.0
 AGAIN_S: Final = 120.0
 """The same after a look that told nothing."""
 
+_EARLIER: Final = text("""
+    CASE WHEN data ? 'remaining_usd' THEN jsonb_path_query_array(
+        jsonb_build_array(jsonb_build_object(
+            'remaining_usd', data -> 'remaining_usd', 'used_usd', data -> 'used_usd', 'at', seen_at
+        )) || earlier, '$[0 to 19]'
+    ) ELSE earlier END
+""")
+"""What a balance was before: what is held later is told how much there was when its call was begun."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -46,6 +59,8 @@ class View:
 
     name: str
     """As its row is called."""
+    base_url: str
+    """Who is asked."""
     every_s: float
     again_s: float
     """In place of `every_s` after a look that told nothing."""
@@ -57,14 +72,23 @@ class View:
 
 def views(settings: Settings) -> list[View]:
     """What there is to look at with these settings."""
-    found = []
-    if settings.gateway_api_key is not None:
-        found.append(View(f"{CREDENTIAL}.token", TOKEN_S, TOKEN_S, account.TOKEN))
-        found.append(View(f"{CREDENTIAL}.models", MODELS_S, AGAIN_S, account.MODELS))
-    if settings.gateway_access_token is not None and settings.gateway_user_id is not None:
-        ways = account.user(settings.gateway_user_id)
-        found.append(View(f"{CREDENTIAL}.user", USER_S, USER_S, ways, settings.gateway_access_token))
-    return found
+    known = settings.credentials
+    hosts = Counter(urlsplit(one.base_url).netloc for one in known)
+    return [view for one in known for view in _views(one, hosts[urlsplit(one.base_url).netloc])]
+
+
+def _views(credential: Credential, sharing: int) -> Iterator[View]:
+    """
+    Args:
+        sharing: credentials of one gateway, which counts the questions of all of them together.
+    """
+    name, base_url = credential.name, credential.base_url
+    if credential.api_key.get_secret_value():
+        yield View(f"{name}.token", base_url, TOKEN_S * sharing, TOKEN_S * sharing, account.TOKEN)
+        yield View(f"{name}.models", base_url, MODELS_S, AGAIN_S, account.MODELS)
+    if credential.access_token is not None and credential.user_id is not None:
+        ways = account.user(credential.user_id)
+        yield View(f"{name}.user", base_url, USER_S * sharing, USER_S * sharing, ways, credential.access_token)
 
 
 def refresh(ports: Ports) -> bool:
@@ -102,7 +126,7 @@ def keep(session: Session, view: View, tried_at: datetime, told: Seen | Untold) 
     """Write down what a look told; False if a later look has begun, whose word counts."""
     changes: dict[str, Any] = {} if told.standing is None else {"status": told.standing.value}
     if isinstance(told, Seen):
-        changes |= {"data": dict(told.data), "seen_at": func.now(), "error": None}
+        changes |= {"data": dict(told.data), "seen_at": func.now(), "error": None, "earlier": _EARLIER}
     else:
         changes |= {"error": told.error}
     kept = session.execute(
@@ -117,10 +141,40 @@ def keep(session: Session, view: View, tried_at: datetime, told: Seen | Untold) 
 def _look(view: View, tried_at: datetime, ports: Ports) -> None:
     told = _ask(view, tried_at, ports)
     with ports.transaction() as session:
+        seen = select(col(GatewayView.data), col(GatewayView.seen_at)).where(col(GatewayView.name) == view.name)
+        before = session.execute(seen).one_or_none()
         is_kept = keep(session, view, tried_at, told)
+        woken = _woken(session, view, before, told) if is_kept and isinstance(told, Seen) else []
+        if isinstance(told, Seen) and view.name.endswith(".token"):
+            evidence.keep_balance(session, credentials.of_lane(view.name), told.data, tried_at)
     say = log.info if told.standing in (None, Standing.OK) else log.warning
     error = told.error if isinstance(told, Untold) else None
+    if woken:
+        log.info("lane.paid_up", lanes=woken)
+        ports.wake_dispatch()
     say("account.looked", view=view.name, standing=told.standing, error=error, is_kept=is_kept)
+
+
+def _woken(session: Session, view: View, before: Row[Any] | None, told: Seen) -> list[str]:
+    """The lanes that had no balance, where there is one now."""
+    if not has_balance(told.data):
+        return []
+    known = (before.data if before is not None else None) or {}
+    seen_at = before.seen_at if before is not None else None
+    is_more = bool(known) and is_higher(told.data, known)
+    return lanes.paid_up(session, credentials.of_lane(view.name), is_more=is_more, seen_at=seen_at)
+
+
+def has_balance(data: Mapping[str, Any]) -> bool:
+    """Whether a look shows anything to spend; a list of models shows nothing."""
+    return bool(data.get("unlimited")) or Decimal(data.get("remaining_usd") or 0) > 0
+
+
+def is_higher(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether there is more to spend than there was; of what has no limit, more than of what has one."""
+    if now.get("unlimited") or before.get("unlimited"):
+        return bool(now.get("unlimited")) and not before.get("unlimited")
+    return Decimal(now.get("remaining_usd") or 0) > Decimal(before.get("remaining_usd") or 0)
 
 
 def _ask(view: View, now: datetime, ports: Ports) -> Seen | Untold:
@@ -140,9 +194,9 @@ def _ask(view: View, now: datetime, ports: Ports) -> Seen | Untold:
 def _client(view: View, ports: Ports) -> Iterator[Gateway]:
     """The client of our key, or one for the moment that has another: that token opens the whole account."""
     if view.token is None:
-        yield ports.gateway
+        yield ports.gateways.of(view.name)
         return
-    gateway = Gateway(ports.settings.gateway_base_url, view.token.get_secret_value(), ports.figures)
+    gateway = Gateway(view.base_url, view.token.get_secret_value(), ports.figures)
     try:
         yield gateway
     finally:

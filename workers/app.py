@@ -142,6 +142,7 @@ def _leave(**_: Any) -> None:
     with running.ports.transaction() as session:
         running.ports.figures.flush(session)
         claims.leave(session, running.ports.process_id)
+    running.ports.experience.learn(running.ports.transaction)
     running.ports.close()
     log.info("worker.stopped", process_id=running.ports.process_id)
 

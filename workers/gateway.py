@@ -1,4 +1,4 @@
-"""The one client of the gateway.  Alone knows the key; nobody else opens a connection to it.
+"""The one client of a gateway.  Alone knows the key; nobody else opens a connection to it.
 
 httpx's API over aiohttp's transport, on one event-loop thread of the process (httpx's own pool gets slower with
 every open connection).  It sends, waits and says what is known of a failed exchange; it never retries a call
@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar, cast
+from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -33,6 +32,7 @@ from shared.figures import Figures
 from shared.gateway import classify
 from shared.gateway.request import Ambiguous, NotSent, Reply, Request, Response
 from shared.outbound import Fetched
+from workers.gathered import Gathered
 
 log = structlog.get_logger(__name__)
 
@@ -91,21 +91,40 @@ class Large:
 Answer = Reply | Large
 
 
-class Gateway:
-    """Start it with the process, stop it after the last call."""
+class Loop:
+    """An event loop on a thread of its own; any number of clients may share it."""
 
-    def __init__(self, base_url: str, key: str, figures: Figures, folder: Path | None = None) -> None:
+    def __init__(self) -> None:
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._loop.close()
+
+
+class Gateway:
+    """One credential's client.  Start it with the process, stop it after the last call."""
+
+    def __init__(
+        self, base_url: str, key: str, figures: Figures, folder: Path | None = None, loop: Loop | None = None
+    ) -> None:
         """
         Args:
             folder: where large answers wait, in files without a name; None: where the system keeps such.
+            loop: one that it shares with others, and that goes on when it stops; None: one of its own.
         """
         self._base_url = base_url
         self._folder = folder
         self._headers = {"Authorization": f"Bearer {key}", "User-Agent": "darkroom"}
         self._figures = figures
-        self._loop = uvloop.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
-        self._thread.start()
+        self._loop = loop or Loop()
+        self._is_loop_ours = loop is None
         # A paid call gets a fresh connection: a stale one that is reset is the commonest reason not to know.
         self._fresh = self._call(_connect(force_close=True)).result()
         self._kept = self._call(_connect(force_close=False)).result()
@@ -121,12 +140,11 @@ class Gateway:
     def stop(self) -> None:
         for session in (self._fresh, self._kept):
             self._call(session.close()).result(timeout=5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
-        self._loop.close()
+        if self._is_loop_ours:
+            self._loop.stop()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._loop.call(work)
 
     def start(self, request: Request) -> Future[Answer]:
         """Begin a paid call; its answer comes by the future, which raises nothing."""
@@ -336,20 +354,19 @@ class _Cut(Exception):
 async def _read(response: httpx.Response, folder: Path | None) -> Response | Large:
     """The whole answer; what is longer than any contract allows is not read to the end."""
     headers = {name.lower(): value for name, value in response.headers.items()}
-    place = None if folder is None else str(folder)
-    file = tempfile.SpooledTemporaryFile(LARGE_BYTES, dir=place)  # noqa: SIM115 - `Large.whole` closes it
+    gathered = Gathered(LARGE_BYTES, folder)
     try:
         async for chunk in response.aiter_bytes():
-            file.write(chunk)
-            if file.tell() > REPLY_LIMIT_BYTES:
+            gathered.write(chunk)
+            if gathered.size_bytes > REPLY_LIMIT_BYTES:
                 raise TooLarge(f"the answer is larger than {REPLY_LIMIT_BYTES} bytes")
     except BaseException:
-        file.close()
+        gathered.file.close()
         raise
     finally:
         await response.aclose()
-    answer = Large(response.status_code, headers, cast(BinaryIO, file))
-    return answer if file.tell() > LARGE_BYTES else answer.whole()
+    answer = Large(response.status_code, headers, gathered.file)
+    return answer if gathered.size_bytes > LARGE_BYTES else answer.whole()
 
 
 def what_it_proves(error: BaseException) -> NotSent | Ambiguous:

@@ -21,7 +21,8 @@ from shared.outbound import Outbound
 from shared.settings import Settings
 from shared.storage import Store
 from workers.echo import Echo
-from workers.gateway import Gateway
+from workers.experience import Experience
+from workers.gateways import Gateways
 from workers.near import Near
 from workers.outage import Outage
 from workers.spool import Spool
@@ -69,7 +70,8 @@ class Ports:
     transaction: Transaction
     pulse: Transaction
     """On a connection of its own: a heartbeat must not wait behind two hundred busy threads."""
-    gateway: Gateway
+    gateways: Gateways
+    """Who speaks for which lane."""
     store: Store
     outbound: Outbound
     spool: Spool
@@ -77,6 +79,8 @@ class Ports:
     hints: Hints
     catalog: Catalog
     figures: Figures
+    experience: Experience = field(default_factory=Experience)
+    """How long upstream tasks take."""
     wake_dispatch: Callable[[], None] = lambda: None
     """A slot became free: look who may go next, in this process, without a message."""
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -91,7 +95,7 @@ class Ports:
     def close(self) -> None:
         """After the last paid call."""
         self.hints.stop()
-        self.gateway.stop()
+        self.gateways.stop()
         self.store.close()
         self.engine.dispose()
         self.pulse_engine.dispose()
@@ -103,7 +107,6 @@ def build(settings: Settings, wake_dispatch: Callable[[], None]) -> Ports:
     pulse_engine = db.engine(settings.database_url, 1, "darkroom-worker-pulse")
     figures = Figures()
     spool = Spool(settings.spool_dir)
-    key = settings.gateway_api_key
     return Ports(
         settings=settings,
         process_id=ids.new("process"),
@@ -112,7 +115,7 @@ def build(settings: Settings, wake_dispatch: Callable[[], None]) -> Ports:
         pulse_engine=pulse_engine,
         transaction=db.transactions(engine),
         pulse=db.transactions(pulse_engine),
-        gateway=Gateway(settings.gateway_base_url, key.get_secret_value() if key else "", figures, spool.folder),
+        gateways=Gateways.of_credentials(settings.credentials, figures, spool.folder),
         store=Store.from_settings(settings),
         outbound=Outbound.from_settings(settings),
         spool=spool,

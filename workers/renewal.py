@@ -14,9 +14,10 @@ from sqlmodel import col, update
 
 from shared import claims
 from shared.claims import Claim
+from shared.errors import DarkroomError
 from shared.gateway import reading
 from shared.gateway.adapters.table import BY_OPERATION
-from shared.gateway.outcome import Look, Output, Pending, Produced, Unseen
+from shared.gateway.outcome import GatewayError, Look, Output, Pending, Produced, Refused, Unseen
 from shared.tables import JobResult
 from workers.ports import Ports
 
@@ -24,6 +25,19 @@ log = structlog.get_logger(__name__)
 
 Sources = list[dict[str, str]]
 """The places of one output, as its row keeps them."""
+
+
+class TaskFailed(DarkroomError):
+    """A result that is nowhere, and whose task, which was done once, says now that it failed (video 8.2).
+
+    Whether it was refunded nobody says: the gateway had called it done.  So no attempt follows by itself.
+    """
+
+    code = "task_failed"
+
+    def __init__(self, error: GatewayError, trouble: DarkroomError) -> None:
+        super().__init__(f"{trouble}; its task says now that it failed: {error.message}")
+        self.error = error
 
 
 class Renewal:
@@ -34,6 +48,8 @@ class Renewal:
         self._outputs = outputs
         self._ports = ports
         self._renewed: dict[int, Sources] | None = None
+        self.failure: GatewayError | None = None
+        """What the task said when it was asked, if it said that it failed."""
 
     def sources(self, index: int) -> Sources:
         """Where else an output is, as its task says now; none if it names no other place.
@@ -46,7 +62,9 @@ class Renewal:
         return [place for place in self._renewed.get(index, []) if "url" not in place or place not in known]
 
     def _renew(self) -> dict[int, Sources]:
-        told = _ask(self._claim, self._ports)
+        look = _ask(self._claim, self._ports)
+        self.failure = look.error if isinstance(look, Refused) else None
+        told = look.outputs if isinstance(look, Produced) else ()
         pairs = enumerate(zip(self._outputs, told, strict=False))
         places = {index: self._places(index, new) for index, (known, new) in pairs if new.kind == known["kind"]}
         renewed = {index: found for index, found in places.items() if self._is_new(index, found)}
@@ -79,17 +97,20 @@ class Renewal:
             session.execute(update(JobResult).where(*same).values(outputs=claims.plain(outputs)))
 
 
-def _ask(claim: Claim, ports: Ports) -> Sequence[Output]:
-    """What the task says that its outputs are; nothing where there is no task, or it says something else."""
+def _ask(claim: Claim, ports: Ports) -> Look | None:
+    """What the task says now; None where there is no task, or nobody to ask."""
     adapter, task_id = BY_OPERATION.get(claim.operation), claim.upstream_task_id
     if adapter is None or adapter.looking is None or task_id is None:
-        return ()
+        return None
     looking = adapter.looking
+    if not ports.gateways.knows(claim.lane):
+        return None
+    gateway = ports.gateways.of(claim.lane)
     look: Look = Pending()
     for misses in range(1 if looking.build_elsewhere is None else 2):
         request = replace(looking.ask(task_id, misses), timeout_s=ports.settings.poll_timeout_s)
-        reply = ports.gateway.look(request).result()
+        reply = gateway.look(request).result()
         look = reading.look_of(reply, lambda response: looking.read(response, task_id))
         if not isinstance(look, Unseen):
             break
-    return look.outputs if isinstance(look, Produced) else ()
+    return look

@@ -25,6 +25,8 @@ def main() -> None:
 
     from workers.app import app, settings  # after the arguments, so that --help needs no settings
 
+    if not settings.has_key:
+        sys.exit("a worker needs DARKROOM_GATEWAY_API_KEY or DARKROOM_GATEWAYS: `darkroom up` brings a sandbox gateway")
     warnings.simplefilter("ignore", SecurityWarning)  # root may: we take JSON alone, and run nothing that is in it
     code: int | str | None = 70
     try:

@@ -1,12 +1,14 @@
-"""Results in hand: bytes that the gateway sent inside its answer, and downloads under way.
+"""Results in hand: bytes that the gateway sent inside its answer, downloads, and manifests of both.
 
 What was paid for is on disk, flushed, before the row says that it exists; so a process may die at any moment and
-another one of the same host stores it.  Files are named by job, attempt and index.
+another one of the same host stores it.  Files are named by job, attempt and index; the manifest of an attempt
+(`manifest.py`) by job and attempt.  All of it must survive a restart of the host: a spool in memory loses paid results.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -14,6 +16,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+MANIFEST: Final = re.compile(r"(.+)-(\d+)")
+KEPT: Final = re.compile(r"(.+)-(\d+)-\d+")
+"""Job and attempt in the names of our files.  What is named otherwise somebody else put there, and it stays."""
 
 
 class Spool:
@@ -22,7 +29,8 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._kept = folder / "kept"
         self._passing = folder / "passing"
-        for part in (self._kept, self._passing):
+        self._manifests = folder / "manifests"
+        for part in (self._kept, self._passing, self._manifests):
             part.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = self._passing
         """For files without a name, which are gone with whoever opened them."""
@@ -39,12 +47,25 @@ class Spool:
             OSError: the disk is full or broken.
         """
         name = f"{job_id}-{attempt}-{index}"
-        with tempfile.NamedTemporaryFile(dir=self._passing, delete=False) as file:
-            file.write(content)
-            file.flush()
+        self._write(self._kept / name, content)
+        return name
+
+    def take_in(self, path: Path, job_id: str, attempt: int, index: int) -> str:
+        """Keep a download that is whole: it moves here, flushed.  What is kept already stays as it is.
+
+        Returns:
+            Its name, for `kept`.
+
+        Raises:
+            OSError: the disk is broken.  It takes no room that the download had not taken.
+        """
+        if path.parent == self._kept:
+            return path.name
+        name = f"{job_id}-{attempt}-{index}"
+        with path.open("rb") as file:
             os.fsync(file.fileno())
-        Path(file.name).rename(self._kept / name)
-        self._flush_folder()
+        path.rename(self._kept / name)
+        _flush_folder(self._kept)
         return name
 
     def kept(self, name: str) -> Path:
@@ -55,13 +76,39 @@ class Spool:
         """Forget what was kept of an attempt: it is in S3, or nobody wants it."""
         for path in self._kept.glob(f"{job_id}-{attempt}-*"):
             path.unlink(missing_ok=True)
+        self.drop_manifest(job_id, attempt)
+
+    def keep_manifest(self, job_id: str, attempt: int, content: bytes) -> None:
+        """Write down what came of a paid call, flushed, so that it is known before its row says so.
+
+        Raises:
+            OSError: the disk is full or broken.
+        """
+        self._write(self._manifests / f"{job_id}-{attempt}", content)
+
+    def manifest(self, job_id: str, attempt: int) -> bytes | None:
+        """What was written down of an attempt; None: nothing, or its row has it."""
+        with suppress(FileNotFoundError):
+            return (self._manifests / f"{job_id}-{attempt}").read_bytes()
+        return None
+
+    def manifests(self, age_s: float, most: int) -> list[tuple[str, int]]:
+        """Job and attempt of some manifests that were written so long ago, the oldest first."""
+        before = time.time() - age_s
+        found = sorted((_touched(path), path.name) for path in self._manifests.iterdir())
+        names = (MANIFEST.fullmatch(name) for touched, name in found[:most] if touched < before)
+        return [(name[1], int(name[2])) for name in names if name is not None]
+
+    def drop_manifest(self, job_id: str, attempt: int) -> None:
+        """Forget a manifest: its row has it, or nobody wants it."""
+        (self._manifests / f"{job_id}-{attempt}").unlink(missing_ok=True)
 
     def old(self, age_s: float, most: int) -> list[tuple[str, int]]:
         """Job and attempt of some outputs that were kept so long ago, the oldest first."""
         before = time.time() - age_s
         found = sorted((_touched(path), path.name) for path in self._kept.iterdir())
-        names = (name.rsplit("-", 2) for touched, name in found[:most] if touched < before)
-        return list(dict.fromkeys((job_id, int(attempt)) for job_id, attempt, _ in names))
+        names = (KEPT.fullmatch(name) for touched, name in found[:most] if touched < before)
+        return list(dict.fromkeys((name[1], int(name[2])) for name in names if name is not None))
 
     def drop_left_over(self, age_s: float) -> int:
         """Remove downloads that nothing was written to for so long: whoever made them is dead.  How many there were."""
@@ -74,6 +121,15 @@ class Spool:
                 path.unlink(missing_ok=True)
         return len(left)
 
+    def content(self) -> tuple[int, int]:
+        """How many files are kept, and their bytes."""
+        sizes = []
+        with os.scandir(self._kept) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    sizes.append(entry.stat().st_size)
+        return len(sizes), sum(sizes)
+
     def free_bytes(self) -> int:
         """Room that is left on its disk."""
         return shutil.disk_usage(self._kept).free
@@ -84,12 +140,30 @@ class Spool:
         with tempfile.TemporaryDirectory(dir=self._passing, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
-    def _flush_folder(self) -> None:
-        folder = os.open(self._kept, os.O_RDONLY)
+    def _write(self, place: Path, content: bytes) -> None:
+        """All of it or nothing, flushed: a disk that is full is left as it was."""
+        path = None
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            with tempfile.NamedTemporaryFile(dir=self._passing, delete=False) as file:
+                path = Path(file.name)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            path.rename(place)
+        except OSError:
+            if path is not None:
+                path.unlink(missing_ok=True)
+            raise
+        _flush_folder(place.parent)
+
+
+def _flush_folder(path: Path) -> None:
+    """Without this a file may be gone after a power cut although its bytes were flushed."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _name_of(folder: Path) -> str:

@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import Float
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col, func, select
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from shared import claims, policy
+from shared import claims, credentials, durations, late, policy, storage
 from shared.catalog.entry import Operation
 from shared.claims import Claim
-from shared.errors import InputRefused
+from shared.errors import InputRefused, StorageUnavailable
 from shared.gateway import reading
 from shared.gateway.adapters.table import BY_OPERATION
 from shared.gateway.call import Call, Media
@@ -39,9 +42,11 @@ from shared.gateway.outcome import (
 )
 from shared.gateway.request import Reply, Request
 from shared.lifecycle import Cause, State
-from shared.tables import JobRequest
-from workers import fitting, inputs, lanes, store
+from shared.tables import Job, JobRequest
+from workers import evidence, fitting, inputs, lanes, manifest, store
 from workers.gateway import Answer, Large
+from workers.gateways import NoCredential
+from workers.manifest import Manifest
 from workers.patience import passes, patiently
 from workers.ports import Ports
 
@@ -61,6 +66,9 @@ SUMMARY_FIELD_BYTES: Final = 1024
 
 LARGE: Final = threading.BoundedSemaphore(4)
 """So many large answers are in memory at once, read and decoded; the others wait on the disk."""
+
+KEEP_S: Final = 60.0
+"""So long a result in memory is tried to be kept, while neither the disk nor S3 takes it."""
 
 FRESH_S: Final = 5.0
 """A claim older than this is given back instead of sent: well under the age at which a process counts as dead."""
@@ -138,12 +146,13 @@ def _begin(job_id: str, ports: Ports) -> UnderWay | None:
     claim = _take(prepared, ports)
     if claim is None:
         return None
-    if time.monotonic() - began > FRESH_S:
+    if time.monotonic() - began > FRESH_S or claim.attempt != prepared.call.attempt:
         # We were stopped or starved.  Others may think us dead by the time it is sent, so it is not.
+        # Or somebody made an attempt while we prepared this one: its mark would be that attempt's.
         patiently(lambda: _untake(job_id, ports))
         return None
     try:
-        return UnderWay(claim, prepared.call, ports.gateway.start(prepared.request))
+        return UnderWay(claim, prepared.call, ports.gateways.of(claim.lane).start(prepared.request))
     except BaseException:
         patiently(lambda: _untake(job_id, ports))  # nothing was sent
         raise
@@ -158,6 +167,9 @@ def prepare(job_id: str, ports: Ports) -> Prepared | None:
             return None  # a doubled or late hint
         if asked.inputs:
             claims.prepare(session, job_id, by=ports.process_id)
+    if not ports.gateways.knows(claim.lane):
+        _leave_to_others(claim, ports)
+        return None
     try:
         with ports.transaction() as session:
             places = inputs.locate(session, claim.project_id, asked.inputs)
@@ -186,6 +198,7 @@ def _prepared(
         params=operation.params.model_validate(asked.params),
         inputs=in_hand,
         job_id=claim.job_id,
+        attempt=claim.attempt + 1,
     )
     fit = fitting.fitted(call)
     # Built before the claim: if this raises, nothing was sent.
@@ -203,7 +216,7 @@ def _refuse(claim: Claim, error: InputRefused, ports: Ports) -> None:
 
 
 def _wait_for_input(claim: Claim, error: inputs.InputUnavailable, ports: Ports) -> None:
-    what = "our_storage" if error.is_ours else "input"
+    what = policy.OUR_STORAGE if error.is_ours else "input"
     waits = claim.waits if claim.waits_for == what else 0
     if waits >= INPUT_WAITS_MOST and not error.is_ours:
         _refuse(claim, InputRefused(str(error)), ports)
@@ -212,6 +225,13 @@ def _wait_for_input(claim: Claim, error: inputs.InputUnavailable, ports: Ports) 
     reason = f"an input cannot be had just now: {error}"
     with ports.transaction() as session:
         claims.move(session, claim, Cause.GIVEN_BACK, reason=reason, due_in_s=wait, waits_for=what)
+
+
+def _leave_to_others(claim: Claim, ports: Ports) -> None:
+    """It was let go by a process whose settings are newer or older than ours."""
+    told = str(NoCredential(credentials.of_lane(claim.lane)))
+    with ports.transaction() as session:
+        claims.move(session, claim, Cause.GIVEN_BACK, reason=told, due_in_s=policy.LOOK_AGAIN_S)
 
 
 def _give_back(job_id: str, ports: Ports) -> None:
@@ -253,7 +273,8 @@ def _written_down(claim: Claim, call: Call, answer: Answer, ports: Ports) -> Cla
     outcome: Outcome | None = None
     try:
         outcome = _outcome(answer.whole() if isinstance(answer, Large) else answer, claim, call, ports)
-        return patiently(lambda: _record(claim, outcome, ports))
+        in_hand = _kept(claim, outcome, ports)
+        return patiently(lambda: _record(claim, outcome, in_hand, ports))
     except Exception as error:
         log.error("submit.unrecorded", job_id=claim.job_id, attempt=claim.attempt, exc_info=True)
         told = f"the answer could not be kept: {type(error).__name__}"
@@ -267,20 +288,22 @@ def _written_down(claim: Claim, call: Call, answer: Answer, ports: Ports) -> Cla
 
 def _outcome(reply: Reply, claim: Claim, call: Call, ports: Ports) -> Outcome:
     """What came of the call; where the answer asks for another request, that one is sent, too."""
-    outcome = reading.outcome_of(reply, lambda response: BY_OPERATION[claim.operation].read(response, call))
+    outcome = reading.outcome_for(call, BY_OPERATION[claim.operation], reply)
     charged = False
     for _ in range(REQUESTS_MOST - 1):
         if not isinstance(outcome, Continued):
             break
         charged = charged or outcome.charged
-        answer = ports.gateway.start(replace(outcome.request, name=claim.operation)).result()
-        outcome = _read_next(answer.whole() if isinstance(answer, Large) else answer, outcome, claim, call)
+        answer = ports.gateways.of(claim.lane).start(replace(outcome.request, name=claim.operation)).result()
+        reply = answer.whole() if isinstance(answer, Large) else answer
+        outcome = _read_next(reply, outcome, claim, call)
     if not isinstance(outcome, Refused):
         return outcome
     operation = ports.catalog.operations[claim.operation]
     if operation.is_free and outcome.error.error_class is ErrorClass.UNKNOWN_OUTCOME:
         return Refused(replace(outcome.error, error_class=ErrorClass.UNAVAILABLE, charged=False))
-    return Refused(replace(outcome.error, charged=outcome.error.charged or charged))
+    body = evidence.excerpt(reply) if outcome.error.error_class is ErrorClass.UNKNOWN_OUTCOME else ""
+    return Refused(replace(outcome.error, charged=outcome.error.charged or charged, body=body))
 
 
 def _read_next(reply: Reply, before: Continued, claim: Claim, call: Call) -> Outcome:
@@ -288,30 +311,87 @@ def _read_next(reply: Reply, before: Continued, claim: Claim, call: Call) -> Out
     return reading.outcome_of(reply, read)
 
 
-def _record(claim: Claim, outcome: Outcome, ports: Ports) -> Claim | None:
-    """Write down an outcome.  Returns the job as it is to be stored now, if there is something to store."""
-    if isinstance(outcome, Produced):
-        return record_produced(claim, outcome, ports)
+def _kept(claim: Claim, outcome: Outcome, ports: Ports) -> Manifest | None:
+    """What was paid for, on the disk with its manifest, before anything is said of it to the database."""
     if isinstance(outcome, Accepted):
-        _record_accepted(claim, outcome, ports)
-    elif isinstance(outcome, Refused):
-        refuse(claim, outcome.error, ports)
+        in_hand = manifest.of_accepted(claim, outcome)
+    elif isinstance(outcome, Produced):
+        in_hand = _persistently(lambda: in_hand_of(claim, outcome, ports))
     else:
+        return None
+    manifest.keep(in_hand, ports.spool)
+    return in_hand
+
+
+def _persistently(keep: Callable[[], Manifest]) -> Manifest:
+    """Bytes that are paid for are in memory alone: while neither the disk nor S3 takes them, we try again."""
+    tries = Retrying(
+        retry=retry_if_exception_type((OSError, StorageUnavailable)),
+        stop=stop_after_delay(KEEP_S),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    )
+    return tries(keep)
+
+
+def _record(claim: Claim, outcome: Outcome, in_hand: Manifest | None, ports: Ports) -> Claim | None:
+    """Write down an outcome.  Returns the job as it is to be stored now, if there is something to store."""
+    if in_hand is not None:
+        return record_in_hand(claim, in_hand, ports)
+    if not isinstance(outcome, Refused):
         raise TypeError(f"{claim.operation} answered a paid call with {outcome}")
+    refuse(claim, outcome.error, ports)
     return None
 
 
-def _record_accepted(claim: Claim, accepted: Accepted, ports: Ports) -> None:
+def record_in_hand(claim: Claim, in_hand: Manifest, ports: Ports, *, is_ours: bool = True) -> Claim | None:
+    """Write the row of what is on the disk, and then forget the manifest: the database has it now.
+
+    Args:
+        is_ours: as for `record_produced`.
+    """
+    if in_hand.task_id is not None:
+        storing = None
+        _record_accepted(claim, in_hand.task_id, in_hand.status, ports)
+    else:
+        storing = _record_outputs(claim, in_hand, ports, is_ours=is_ours)
+    ports.spool.drop_manifest(claim.job_id, claim.attempt)
+    return storing
+
+
+def _record_accepted(claim: Claim, task_id: str, status: str | None, ports: Ports) -> None:
     with ports.transaction() as session:
-        claims.move(
+        lanes.answered(session, claim.lane, claim.job_id, is_success=True)
+        size, first_look_s = _first_look(session, claim, ports)
+        moved = claims.move(
             session,
             claim,
             Cause.ACCEPTED,
-            due_in_s=ports.catalog.entry(claim.model).first_look_s,
-            upstream_task_id=accepted.task_id,
-            upstream_status=accepted.status or None,
-            data={"upstream_task_id": accepted.task_id},
+            due_in_s=first_look_s,
+            upstream_task_id=task_id,
+            upstream_status=status,
+            size=size,
+            data={"upstream_task_id": task_id},
         )
+        if not moved:
+            late.accepted(session, claim, task_id)
+
+
+def _first_look(session: Session, claim: Claim, ports: Ports) -> tuple[str | None, float]:
+    """What moves how long the task takes, and in how many seconds it is worth a look."""
+    entry = ports.catalog.entry(claim.model)
+    since_call_s = func.extract("epoch", func.now() - Job.submitted_at).cast(Float)
+    asked = session.execute(
+        select(JobRequest.params, since_call_s)
+        .join(Job, col(Job.id) == JobRequest.job_id)
+        .where(Job.id == claim.job_id)
+    ).one_or_none()
+    if asked is None:
+        return None, entry.first_look_s
+    params, age_s = asked
+    size = durations.size_of(claim.operation, params)
+    plan = ports.experience.plan((claim.model, size), entry)
+    return size, entry.first_look_s if plan is None else max(0.0, plan.first_look_s(ports.random) - (age_s or 0.0))
 
 
 def record_produced(claim: Claim, produced: Produced, ports: Ports, *, is_ours: bool = True) -> Claim | None:
@@ -320,24 +400,49 @@ def record_produced(claim: Claim, produced: Produced, ports: Ports, *, is_ours: 
     Args:
         is_ours: this process stores them itself, at once; else whoever is hinted or looks first does.
     """
+    return _record_outputs(claim, in_hand_of(claim, produced, ports), ports, is_ours=is_ours)
+
+
+def in_hand_of(claim: Claim, produced: Produced, ports: Ports) -> Manifest:
+    """What came, as the row will keep it, its bytes on the disk.
+
+    Raises:
+        OSError, StorageUnavailable: there were bytes in it, and neither the spool nor S3 takes them.
+    """
     produced = with_long_result_apart(produced)
-    outputs, is_spooled = keep_outputs(claim, produced.outputs, ports)
+    outputs, _ = keep_outputs(claim, produced.outputs, ports)
+    return Manifest(
+        job_id=claim.job_id,
+        attempt=claim.attempt,
+        process_id=claim.by,
+        lane=claim.lane,
+        status=claims.plain(produced.status) or None,
+        outputs=claims.plain(outputs),
+        result=claims.plain(produced.result) or None,
+    )
+
+
+def _record_outputs(claim: Claim, in_hand: Manifest, ports: Ports, *, is_ours: bool) -> Claim | None:
+    spool = ports.spool.name if in_hand.is_spooled else None
     with ports.transaction() as session:
+        if claim.state is State.SUBMITTING:
+            lanes.answered(session, claim.lane, claim.job_id, is_success=True)
         moved = claims.move(
             session,
             claim,
             Cause.PRODUCED,
             due_in_s=claims.STORE_LEASE_S if is_ours else 0,
             claimed_by=ports.process_id if is_ours else None,
-            spool_host=ports.spool.name if is_spooled else None,
-            upstream_status=produced.status or None,
+            spool_host=spool,
+            upstream_status=in_hand.status,
         )
         if not moved:
+            late.produced(session, claim, in_hand.outputs, in_hand.result or {}, spool)
             # Ours all the same if an earlier try committed and only its answer was lost.
             return claims.held_by(session, claim.job_id, State.STORING, ports.process_id)
-        claims.keep_result(session, claim, outputs=outputs, result=produced.result)
+        claims.keep_result(session, claim, outputs=in_hand.outputs, result=in_hand.result)
     storing = replace(claim, state=State.STORING, store_tries=0, waits=0, by=ports.process_id, holder=ports.process_id)
-    return storing if is_ours else None
+    return replace(storing, spool_host=spool) if is_ours else None
 
 
 def with_long_result_apart(produced: Produced) -> Produced:
@@ -363,33 +468,47 @@ def _as_json(value: Any) -> bytes:
 
 
 def keep_outputs(claim: Claim, outputs: Sequence[Output], ports: Ports) -> tuple[list[dict[str, Any]], bool]:
-    """The outputs as their row keeps them; bytes in hand go to the spool first.  Also: whether any did."""
-    kept, is_spooled = [], False
-    for index, output in enumerate(outputs):
-        sources: list[dict[str, str]] = []
-        for source in output.sources:
-            if source.content is not None:
-                name = ports.spool.keep(claim.job_id, claim.attempt, index, source.content)
-                sources.append({"spool": name})
-                is_spooled = True
-            elif source.path is not None:
-                sources.append({"path": source.path})
-            elif source.url is not None:
-                sources.append({"url": source.url})
-        kept.append({"kind": output.kind, "sources": sources})
-    return kept, is_spooled
+    """The outputs as their row keeps them; bytes in hand go to the spool first.  Also: whether any did.
+
+    Raises:
+        OSError, StorageUnavailable: neither the spool nor S3 takes the bytes.
+    """
+    kept = [
+        {"kind": output.kind, "sources": [_place(claim, index, source, ports) for source in output.sources]}
+        for index, output in enumerate(outputs)
+    ]
+    return kept, any("spool" in place for output in kept for place in output["sources"])
+
+
+def _place(claim: Claim, index: int, source: Source, ports: Ports) -> dict[str, str]:
+    if source.content is not None:
+        return keep_bytes(claim, index, source.content, ports)
+    return {"path": source.path} if source.path is not None else {"url": source.url or ""}
+
+
+def keep_bytes(claim: Claim, index: int, content: bytes, ports: Ports) -> dict[str, str]:
+    """Where bytes in hand are from now on: in the spool; in S3, unchecked, if its disk does not take them."""
+    try:
+        return {"spool": ports.spool.keep(claim.job_id, claim.attempt, index, content)}
+    except OSError as error:
+        log.error("submit.no_disk", job_id=claim.job_id, attempt=claim.attempt, told=error.strerror)
+    key = storage.unchecked_key(claim.project_id, claim.job_id, claim.attempt, index)
+    ports.store.put_bytes(key, content, storage.UNTYPED, {"job": claim.job_id, "attempt": str(claim.attempt)})
+    return {"object": key}
 
 
 def refuse(claim: Claim, error: GatewayError, ports: Ports) -> None:
     """Let the policy decide what follows from a refusal, and write that down."""
     waits = claim.waits if claim.waits_for == error.error_class else 0
     is_accepted = claim.state is State.RUNNING
-    tried = policy.Tried(claim.attempt, claim.max_attempts, claim.on_unknown, waits, is_accepted)
+    is_findable = evidence.is_findable(claim)
+    tried = policy.Tried(claim.attempt, claim.max_attempts, claim.on_unknown, waits, is_accepted, is_findable)
     decision = policy.decide(error, tried, ports.random)
     told = f"{error.error_class}: {error.message}"
     with ports.transaction() as session:
-        if policy.slows(error):
-            lanes.slow(session, claim.lane, claim.job_id, told)
+        if decision.cause is Cause.UNKNOWN and is_findable:
+            told = evidence.told(session, claim, told)
+        _tell_lane(session, claim, error, ports)
         moved = claims.move(
             session,
             claim,
@@ -401,10 +520,24 @@ def refuse(claim: Claim, error: GatewayError, ports: Ports) -> None:
         )
         if moved:
             claims.keep_result(session, claim, error=error, retryable=decision.due_in_s is not None)
-        why = policy.PAUSES_LANE.get(error.error_class)
-        if why is not None:
-            lanes.pause(session, claim.lane, policy.PAUSE_S, f"{why}: {error.message}")
-        elif policy.slows(error) and error.retry_after_s:
-            asked_s = min(error.retry_after_s, policy.PAUSE_S)
-            lanes.pause(session, claim.lane, asked_s, f"the gateway asks to wait: {error.message}")
+            if decision.cause is Cause.UNKNOWN:
+                evidence.keep(session, claim, error, is_findable=is_findable)
+            if is_accepted and error.error_class is ErrorClass.UNKNOWN_OUTCOME and decision.cause is not Cause.UNKNOWN:
+                late.leave(session, claim, claim.state)  # the gateway knows its task no more; perhaps it will again
     log.info("submit.refused", job_id=claim.job_id, attempt=claim.attempt, code=error.code, cause=decision.cause)
+
+
+def _tell_lane(session: Session, claim: Claim, error: GatewayError, ports: Ports) -> None:
+    """What a refusal says of all jobs of its lane; before the job moves: all lock the lane first, and then the job."""
+    if policy.slows(error):
+        lanes.slow(session, claim.lane, claim.job_id, f"{error.error_class}: {error.message}")
+    if policy.slows(error) and error.retry_after_s:
+        asked_s = min(error.retry_after_s, policy.PAUSE_S)
+        lanes.pause(session, claim.lane, asked_s, f"the gateway asks to wait: {error.message}")
+    sick = policy.sick_with(error)
+    if claim.state is not State.SUBMITTING:
+        return  # about a task, not about a call
+    if sick is not None:
+        lanes.suffer(session, claim.lane, claim.job_id, sick, error.message, ports.random)
+    elif error.upstream_status is not None:
+        lanes.answered(session, claim.lane, claim.job_id, is_success=False)

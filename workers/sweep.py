@@ -2,7 +2,8 @@
 
 A process that has not said for `dead_after_s` that it lives counts as dead.  What it held tells what is known:
 a result being stored is stored by another; a paid call under way has an unknown outcome, and the job's own
-`on_unknown` decides.  A sweep that finds nothing is the normal case.
+`on_unknown` decides, unless a manifest on this host tells what came of it.  A sweep that finds nothing is the normal
+case.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Final
 import structlog
 from sqlalchemy import text
 
-from shared import claims, policy
+from shared import claims, policy, spools
 from shared.claims import Claim
 from shared.gateway.outcome import ErrorClass, GatewayError
 from shared.lifecycle import Cause
-from workers import submit, trouble
+from workers import adoption, store, submit, trouble
 from workers.patience import passes
 from workers.ports import Ports
 
@@ -41,9 +42,10 @@ def sweep(ports: Ports, *, may_judge: bool = True) -> None:
     Args:
         may_judge: heartbeats have been possible for long enough that a silent process is a dead one.
     """
-    chores = [_return_hints, _expire, _take_back_overdue, _collect_spool, _forget_keys, _flush_figures]
+    chores = [_return_hints, _expire, _take_back_overdue, _see_spool, _collect_spool, _forget_keys, _flush_figures]
     if may_judge:
         chores[:0] = [_take_back_preparations, _take_back_calls, _free_stores, _forget_dead]
+    chores.insert(0, adoption.adopt_all)  # what is known comes before what is not
     for chore in chores:
         # Each in transactions of its own: one that cannot be done must not keep the others from being done.
         try:
@@ -92,6 +94,8 @@ def _take_back_overdue(ports: Ports) -> None:
 def _take_back(claim: Claim, code: str, message: str, ports: Ports) -> None:
     log.warning("sweep.orphan", job_id=claim.job_id, attempt=claim.attempt, code=code)
     try:
+        if adoption.adopt(claim.job_id, claim.attempt, ports):
+            return
         submit.refuse(claim, GatewayError(ErrorClass.UNKNOWN_OUTCOME, code, message), ports)
     except Exception as error:
         if passes(error):
@@ -103,8 +107,10 @@ def _take_back(claim: Claim, code: str, message: str, ports: Ports) -> None:
 def _free_stores(ports: Ports) -> None:
     with ports.transaction() as session:
         freed = claims.free_orphaned_stores(session, ports.settings.dead_after_s)
-    if freed:
-        log.info("sweep.freed_stores", jobs=freed)
+    for claim in freed:
+        log.warning("sweep.freed_store", job_id=claim.job_id, attempt=claim.attempt, deaths=claim.waits)
+        if claim.waits >= policy.STORE_DEATHS_MOST:
+            store.give_up_deadly(claim, ports)
 
 
 def _return_hints(ports: Ports) -> None:
@@ -126,6 +132,7 @@ def _expire(ports: Ports) -> None:
 def _forget_dead(ports: Ports) -> None:
     with ports.transaction() as session:
         claims.forget_dead(session, ports.settings.dead_after_s)
+        spools.forget(session)
 
 
 def _forget_keys(ports: Ports) -> None:
@@ -138,9 +145,21 @@ def _flush_figures(ports: Ports) -> None:
         ports.figures.flush(session)
 
 
+def _see_spool(ports: Ports) -> None:
+    """Say what the spool of this host holds, and at the jobs that wait for another one's, that they do."""
+    files, size_bytes = ports.spool.content()
+    with ports.transaction() as session:
+        spools.see(session, ports.spool.name, ports.host, files, size_bytes, ports.spool.free_bytes())
+    with ports.transaction() as session:
+        told = spools.tell(session)
+    if told:
+        log.warning("sweep.lone_results", jobs=told, told="their host is silent; see the runbook")
+
+
 def _collect_spool(ports: Ports) -> None:
     """Remove results in hand that nobody wants any more, and downloads of dead processes: on this host alone."""
-    old = ports.spool.old(SPOOL_S, SPOOL_MOST)
+    # What has a manifest may be news that could not be written down yet: it is left to `adoption.py`.
+    old = [one for one in ports.spool.old(SPOOL_S, SPOOL_MOST) if ports.spool.manifest(*one) is None]
     with ports.transaction() as session:
         wanted = claims.wanted(session, old)
     for job_id, attempt in set(old) - wanted:

@@ -16,7 +16,8 @@ from typing import Final
 import structlog
 
 from shared import claims
-from workers import account, dispatch, outage, store, submit, sweep, trouble
+from workers import account, dispatch, late, outage, reconcile, store, submit, sweep, trouble
+from workers.experience import LEARN_S
 from workers.poll import Looks
 from workers.ports import Ports
 
@@ -33,6 +34,10 @@ OUTAGE_S: Final = 5.0
 """How often each process looks whether results can be kept."""
 ACCOUNT_S: Final = 10.0
 """How often each process looks whether a look at the gateway's account is due."""
+LATE_S: Final = 5.0
+"""How often each process looks for late results that are due."""
+RECONCILE_S: Final = 1.0
+"""How often each process looks whether the task of a lost answer is to be searched for."""
 TOLD_EVERY_S: Final = 30.0
 """How often a tick says that an outage goes on."""
 ECHO_SHARE: Final = 3
@@ -149,15 +154,19 @@ class Ticks:
             Tick("submit", settings.tick_s, lambda: _then_rest(submit.find, ports)),
             Tick("inputs", settings.tick_s, lambda: _then_rest(_ready_inputs, ports)),
             Tick("poll", min(settings.tick_s, POLL_S), Looks(ports).go),
+            Tick("late", LATE_S, lambda: late.look(ports)),
             Tick("echo", settings.exit_on_lost_tick_s / ECHO_SHARE, lambda: _then_rest(self._say, ports)),
             Tick("outage", OUTAGE_S, lambda: _then_rest(outage.look, ports)),
             Tick("account", ACCOUNT_S, lambda: account.refresh(ports)),
+            Tick("experience", LEARN_S, lambda: _then_rest(_learn, ports)),
+            Tick("reconcile", RECONCILE_S, lambda: reconcile.reconcile(ports)),
             Tick("sweep", min(SWEEP_S, settings.dead_after_s / 4), self._sweep),
         ]
         self._stores = [
             Tick(f"store-{number}", settings.tick_s, lambda: store.store(None, ports, most=1) > 0)
             for number in range(STORE_TICKS)
         ]
+        self._stores.append(Tick("store-late", LATE_S, lambda: late.keep(ports)))
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._ended = threading.Event()
 
@@ -259,6 +268,10 @@ class Ticks:
 def _then_rest(work: Callable[[Ports], None], ports: Ports) -> bool:
     work(ports)
     return False
+
+
+def _learn(ports: Ports) -> None:
+    ports.experience.learn(ports.transaction)
 
 
 def _ready_inputs(ports: Ports) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import jobs, keys, system
+from api.cli import gateway, jobs, keys, system
 from api.cli.ending import EPILOG, Commands
 
 app = typer.Typer(name="darkroom", cls=Commands, epilog=EPILOG, add_completion=False, pretty_exceptions_enable=False)
@@ -50,6 +50,9 @@ app.command()(jobs.cancel)
 app.command()(jobs.retry)
 app.command()(jobs.resolve)
 app.command()(jobs.models)
+app.command()(gateway.balance)
+app.command()(gateway.lanes)
+app.command()(gateway.usage)
 app.command()(system.doctor)
 app.command()(system.migrate)
 app.command(hidden=True)(system.prepare)

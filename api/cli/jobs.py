@@ -183,18 +183,18 @@ def download(
     job_ids: Annotated[list[str], typer.Argument(metavar="ID", help="job_…")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("."),
 ) -> None:
-    """Download all results of finished jobs; what is there whole is skipped, what broke off goes on."""
+    """Download all results of finished jobs, also late ones; what is there whole is skipped, what broke off goes on."""
     from api.cli import saving, terminal
 
     saved, unfinished = [], []
     with api.connect() as client:
         for job in [client.jobs.get(job_id) for job_id in dict.fromkeys(job_ids)]:
-            if job.state != "succeeded":
+            if not job.artifacts and job.state != "succeeded":
                 unfinished.append(job)
                 typer.echo(f"{job.id} is {job.state}: it has no results", err=True)
             elif not job.artifacts:
                 typer.echo(f"{job.id} gave no files; what it gave shows: darkroom job {job.id} --json", err=True)
-            for each in saving.save(client, job, out) if job.state == "succeeded" else ():
+            for each in saving.save(client, job, out):
                 saved.append(each)
                 if each.outcome == "failed":
                     typer.echo(each.told, err=True)

@@ -53,7 +53,8 @@ def save(client: Darkroom, job: Job, out_dir: Path) -> Iterator[Saved]:
 
 def _name(job: Job, artifact: Artifact) -> str:
     number = f"-{artifact.index}" if len(job.artifacts) > 1 else ""
-    return f"{job.id}{number}.{artifact.extension}"
+    late = f"-attempt-{artifact.raw['attempt']}" if artifact.raw.get("late") else ""
+    return f"{job.id}{late}{number}.{artifact.extension}"
 
 
 def _is_whole(file: Path, artifact: Artifact) -> bool:

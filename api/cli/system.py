@@ -75,7 +75,8 @@ def doctor(api: Api) -> None:
     from api.cli import printed, terminal
     from api.cli.doctor import checks, examining, patient
 
-    found = examining.examine(patient.patient(_settings(), api.data_dir, api.url, api.key), checks.CHECKS)
+    who = patient.patient(_settings(), api.data_dir, api.url, api.key)
+    found = examining.examine(who, checks.checks_of(who))
     is_well = all(finding.state != "wrong" for finding in found)
     if api.as_json:
         terminal.print_json({"ok": is_well, "checks": [finding.as_json() for finding in found]})

@@ -14,7 +14,7 @@ from api.client.artifacts import Artifact
 from api.client.assets import Asset
 from api.client.darkroom import Darkroom
 from api.client.errors import ApiError, BadDownload, ClientError, Unreachable
-from api.client.gateway import Balance, GatewayBalance
+from api.client.gateway import Balance, CredentialBalance, GatewayBalance
 from api.client.jobs import Job, JobBody, JobEvent
 from api.client.keys import Key
 from api.client.lanes import Lane
@@ -29,6 +29,7 @@ __all__ = [
     "BadDownload",
     "Balance",
     "ClientError",
+    "CredentialBalance",
     "Darkroom",
     "GatewayBalance",
     "Job",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
+from api.client.pages import Page, moment
 from api.client.transport import Transport
 
 
@@ -19,6 +22,8 @@ class Asset:
     size_bytes: int | None
     width: int | None
     height: int | None
+    filename: str
+    created_at: datetime | None
     raw: Mapping[str, Any] = field(repr=False)
 
     @classmethod
@@ -29,6 +34,8 @@ class Asset:
             size_bytes=raw.get("bytes"),
             width=raw.get("width"),
             height=raw.get("height"),
+            filename=str(raw.get("filename") or ""),
+            created_at=moment(raw.get("created_at")),
             raw=raw,
         )
 
@@ -52,3 +59,17 @@ class Assets:
                 "/v1/assets", files={"file": (file.name, content)}, idempotency_key=idempotency_key
             )
         return Asset.read(answer)
+
+    def get(self, asset_id: str) -> Asset:
+        return Asset.read(self._transport.get(_path(asset_id)))
+
+    def list(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Asset]:
+        return Page.read(self._transport.get("/v1/assets", {"limit": limit, "cursor": cursor}), Asset.read)
+
+    def delete(self, asset_id: str) -> None:
+        """With its bytes.  A job that names it and has not been submitted yet will fail."""
+        self._transport.delete(_path(asset_id))
+
+
+def _path(asset_id: str) -> str:
+    return f"/v1/assets/{quote(asset_id, safe='')}"

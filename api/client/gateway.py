@@ -48,23 +48,49 @@ class Balance:
 
 
 @dataclass(frozen=True)
-class GatewayBalance:
-    """What can still be spent there."""
+class CredentialBalance:
+    """What one credential can still spend."""
 
+    name: str
     remaining_usd: Decimal | None
     """The lesser of both, as far as they are known."""
     token: Balance
     user: Balance | None
     """None: this Darkroom was not told how to ask."""
-    raw: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Self:
         user = raw.get("user")
         return cls(
+            name=str(raw.get("name") or "default"),
             remaining_usd=_usd(raw.get("remaining_usd")),
             token=Balance.read(raw.get("token") or {}),
             user=None if user is None else Balance.read(user),
+        )
+
+
+@dataclass(frozen=True)
+class GatewayBalance:
+    """What can still be spent there."""
+
+    remaining_usd: Decimal | None
+    """By all credentials, as far as it is known."""
+    token: Balance
+    """Of the first credential."""
+    user: Balance | None
+    """The same; None: this Darkroom was not told how to ask."""
+    credentials: tuple[CredentialBalance, ...]
+    """Each of them, in the order of the settings."""
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Self:
+        each = tuple(CredentialBalance.read(one) for one in raw.get("credentials") or (raw,))
+        return cls(
+            remaining_usd=_usd(raw.get("remaining_usd")),
+            token=each[0].token,
+            user=each[0].user,
+            credentials=each,
             raw=raw,
         )
 

@@ -18,6 +18,7 @@ class LaneBody(TypedDict, total=False):
     limit: int | None
     """Jobs in flight at once; None: the catalog's again."""
     rate_per_minute: int | None
+    per_day: int | None
     paused: bool
     reason: str
     """Of a pause."""
@@ -32,10 +33,14 @@ class Lane:
     in_flight: int
     queued: int
     rate_per_minute: int
+    per_day: int | None
+    """None: any number."""
     is_paused: bool
     paused_until: datetime | None
     """None with `is_paused`: until an admin lets it go on."""
     pause_reason: str | None
+    is_probing: bool
+    """One job at a time goes, until a paid call succeeds."""
     limit_now: int
     """Less than `limit` while it is slowed down."""
     raw: Mapping[str, Any] = field(repr=False)
@@ -48,9 +53,11 @@ class Lane:
             in_flight=int(raw.get("in_flight") or 0),
             queued=int(raw.get("queued") or 0),
             rate_per_minute=int(raw.get("rate_per_minute") or 0),
+            per_day=raw.get("per_day"),
             is_paused=bool(raw.get("paused")),
             paused_until=moment(raw.get("paused_until")),
             pause_reason=raw.get("pause_reason"),
+            is_probing=bool(raw.get("probing")),
             limit_now=int(raw.get("limit_now", raw.get("limit")) or 0),
             raw=raw,
         )

@@ -14,7 +14,7 @@ from api import shapes
 from shared.catalog.lookup import Catalog
 from shared.lifecycle import State
 from shared.tables import Job
-from shared.tables.lanes import BURST_S, PRESENT_LIMIT
+from shared.tables.lanes import BURST_S, DAY_LEFT, IS_PROBING, PRESENT_LIMIT
 
 LINE_MOST: Final = 1_000
 """So far back a place in line is told; counting a longer one would cost more than it says."""
@@ -26,9 +26,12 @@ _LANES: Final = text(f"""
         CASE WHEN isfinite(paused_until) THEN CAST(extract(epoch FROM paused_until - now()) AS float8)
             WHEN paused_until > now() THEN CAST('Infinity' AS float8) END AS paused_s,
         (SELECT count(*) FROM jobs WHERE lane = lanes.name AND state IN ('dispatched', 'submitting', 'running'))
-            AS in_flight
+            AS in_flight,
+        {DAY_LEFT} AS day_left, {IS_PROBING} AS is_probing, pause_reason,
+        CAST(extract(epoch FROM date_trunc('day', now() AT TIME ZONE 'UTC') + interval '1 day'
+            - now() AT TIME ZONE 'UTC') AS float8) AS day_ends_s
     FROM lanes WHERE lanes.name = ANY(:lanes)
-""")  # noqa: S608 - the formula is a constant of ours
+""")  # noqa: S608 - the formulas are constants of ours
 _LINE: Final = text("""
     SELECT line.id, line.position, line.due_s
     FROM unnest(CAST(:lanes AS text[])) AS wanted(lane), LATERAL (
@@ -51,11 +54,20 @@ class LaneNow:
     tokens: float
     paused_s: float | None
     """Seconds until it goes on; None or less than 0: it is not paused.  Infinite: until an admin lets it go on."""
+    pause_reason: str | None = None
+    """Why it is paused, or was and is being probed."""
+    is_probing: bool = False
+    """A pause is over, and one job at a time goes."""
+    day_left: int | None = None
+    """Calls that may begin today; None: any number."""
+    day_ends_s: float = 0.0
+    """Seconds until tomorrow."""
 
 
 def waits(session: Session, rows: Sequence[Job], catalog: Catalog) -> Mapping[str, shapes.Queue]:
     """By job id, for those that wait."""
-    found = {row.id: shapes.Queue(reason="inputs", position=None, eta_seconds=None) for row in _in(rows, State.WAITING)}
+    inputs = shapes.Queue(reason="inputs", position=None, eta_seconds=None)
+    found = {row.id: inputs for row in _in(rows, State.WAITING)}
     queued = _in(rows, State.QUEUED)
     if queued:
         names = sorted({row.lane for row in queued})
@@ -76,7 +88,17 @@ def _in(rows: Sequence[Job], state: State) -> list[Job]:
 
 def _lane(row: Any) -> LaneNow:
     paused_s = None if row.paused_s is None else float(row.paused_s)
-    return LaneNow(row.most, row.in_flight, row.rate_per_minute, float(row.tokens), paused_s)
+    return LaneNow(
+        most=row.most,
+        in_flight=row.in_flight,
+        rate_per_minute=row.rate_per_minute,
+        tokens=float(row.tokens),
+        paused_s=paused_s,
+        pause_reason=row.pause_reason,
+        is_probing=row.is_probing,
+        day_left=row.day_left,
+        day_ends_s=float(row.day_ends_s),
+    )
 
 
 def wait_of(lane: LaneNow | None, position: int | None, due_s: float | None, typical_s: float) -> shapes.Queue:
@@ -88,9 +110,12 @@ def wait_of(lane: LaneNow | None, position: int | None, due_s: float | None, typ
     """
     eta_s = None if lane is None or position is None else _eta_s(lane, position, typical_s)
     paused_s = 0.0 if lane is None or lane.paused_s is None else max(0.0, lane.paused_s)
-    later_s = max(paused_s, due_s or 0.0)
+    tomorrow_s = lane.day_ends_s if lane is not None and _waits_for_tomorrow(lane, position) else 0.0
+    later_s = max(paused_s, tomorrow_s, due_s or 0.0)
+    reason = _reason(lane, due_s)
     return shapes.Queue(
-        reason=_reason(lane, due_s),
+        reason=reason,
+        detail=lane.pause_reason if lane is not None and reason == "lane_paused" else None,
         position=position,
         eta_seconds=None if eta_s is None or math.isinf(later_s) else math.ceil(max(eta_s, later_s)),
     )
@@ -101,11 +126,20 @@ def _reason(lane: LaneNow | None, due_s: float | None) -> shapes.Reason | None:
         return "lane_paused"
     if due_s is not None and due_s > 0:
         return "retry_at"
-    if lane is not None and lane.in_flight >= lane.most:
-        return "lane_limit"
-    if lane is not None and lane.tokens < 1:
+    if lane is None:
+        return None
+    if lane.day_left == 0:
         return "rate"
-    return None
+    if lane.is_probing:
+        return "lane_paused"
+    if lane.in_flight >= lane.most:
+        return "lane_limit"
+    return "rate" if lane.tokens < 1 else None
+
+
+def _waits_for_tomorrow(lane: LaneNow, position: int | None) -> bool:
+    """Whether those before it use up the day."""
+    return lane.day_left is not None and (position or 1) > lane.day_left
 
 
 def _eta_s(lane: LaneNow, position: int, typical_s: float) -> float | None:

@@ -10,15 +10,17 @@ from sqlalchemy import and_, select
 from sqlmodel import Session, col
 
 from api import shapes
-from api.jobs import inputs, queueing
+from api.jobs import held, inputs, money, queueing
 from api.links import Links
 from shared.catalog.lookup import Catalog
 from shared.lifecycle import State
-from shared.tables import Artifact, Job, JobRequest, JobResult
+from shared.tables import Artifact, Job, JobRequest, JobResult, LateResult, LateState
 from shared.tables.artifacts import Stored
 
 TELLS_ERROR = frozenset({State.FAILED, State.HELD})
 """A job that goes on has no error, whatever an earlier try came to."""
+TELLS_LATE = frozenset({State.FAILED, State.CANCELED, State.HELD})
+"""A job that has no result of its own shows what came late of its attempts."""
 NOT_SUBMITTED = frozenset({State.WAITING, State.QUEUED, State.DISPATCHED})
 """The call of the attempt that comes has not begun; when that of the last one did, its events say."""
 
@@ -39,27 +41,47 @@ def jobs(session: Session, job_ids: Sequence[str], catalog: Catalog, links: Link
     ).all()
     artifacts = _artifacts(session, [row.Job for row in rows], links)
     waits = queueing.waits(session, [row.Job for row in rows], catalog)
+    late = _late(session, [row.Job for row in rows])
+    known = held.of(session, [row.Job for row in rows], catalog)
     shown = {
-        row.Job.id: _job(row.Job, row.JobRequest, row.JobResult, artifacts[row.Job.id], waits.get(row.Job.id))
+        row.Job.id: _job(
+            row.Job, row.JobRequest, row.JobResult, artifacts[row.Job.id], waits.get(row.Job.id), late[row.Job.id]
+        ).model_copy(update={"held": known.get(row.Job.id)})
         for row in rows
     }
     return [shown[job_id] for job_id in job_ids if job_id in shown]
 
 
 def _artifacts(session: Session, rows: Sequence[Job], links: Links) -> Mapping[str, list[shapes.JobArtifact]]:
-    """By job, those of its present attempt."""
+    """By job, those of its present attempt; where there is no such result, those that came late, the newest first."""
     finished = {row.id: row.attempt for row in rows if row.state is State.SUCCEEDED}
+    ended = [row.id for row in rows if row.state in TELLS_LATE]
     found: defaultdict[str, list[shapes.JobArtifact]] = defaultdict(list)
-    if finished:
-        stored = select(Artifact).where(col(Artifact.job_id).in_(finished)).order_by(col(Artifact.index))
-        for artifact in session.execute(stored).scalars():
-            if artifact.attempt == finished[artifact.job_id]:
-                found[artifact.job_id].append(
-                    shapes.JobArtifact(
-                        id=artifact.id, index=artifact.index, **measured(artifact), **links.to_artifact(artifact)
-                    )
-                )
+    if finished or ended:
+        stored = select(Artifact).where(col(Artifact.job_id).in_([*finished, *ended]))
+        in_order = stored.order_by(col(Artifact.attempt).desc(), col(Artifact.index))
+        for artifact in session.execute(in_order).scalars():
+            is_late = artifact.job_id not in finished
+            if is_late or artifact.attempt == finished[artifact.job_id]:
+                found[artifact.job_id].append(_artifact(artifact, links, is_late=is_late))
     return found
+
+
+def _artifact(row: Artifact, links: Links, *, is_late: bool) -> shapes.JobArtifact:
+    late: dict[str, Any] = {"late": True, "attempt": row.attempt} if is_late else {}
+    return shapes.JobArtifact(id=row.id, index=row.index, **late, **measured(row), **links.to_artifact(row))
+
+
+def _late(session: Session, rows: Sequence[Job]) -> Mapping[str, list[money.Late]]:
+    """By job, what is known of its late attempts, the newest first."""
+    ended = [row.id for row in rows if row.state in TELLS_LATE]
+    known: defaultdict[str, list[money.Late]] = defaultdict(list)
+    if ended:
+        columns = (LateResult.job_id, LateResult.attempt, LateResult.state, LateResult.reason, LateResult.result)
+        found = select(*columns).where(col(LateResult.job_id).in_(ended))  # type: ignore[call-overload]
+        for row in session.execute(found.order_by(col(LateResult.attempt).desc())):
+            known[row.job_id].append(money.Late(row.attempt, row.state, row.reason, row.result))
+    return known
 
 
 def measured(row: Stored) -> dict[str, Any]:
@@ -81,12 +103,13 @@ def _job(
     came: JobResult | None,
     artifacts: list[shapes.JobArtifact],
     waits: shapes.Queue | None,
+    late: Sequence[money.Late],
 ) -> shapes.Job:
     error = came.error if came is not None and row.state in TELLS_ERROR else None
     return shapes.Job(
         id=row.id,
         state=row.state,
-        state_reason=row.state_reason,
+        state_reason=money.told(row.state_reason, late),
         operation=row.operation,
         model=row.model,
         prompt=asked.prompt,
@@ -103,7 +126,7 @@ def _job(
         parent_id=row.parent_id,
         upstream=shapes.Upstream(task_id=row.upstream_task_id, status=row.upstream_status),
         artifacts=artifacts,
-        result=came.result if came is not None and row.state is State.SUCCEEDED else None,
+        result=_result(row, came, late),
         error=None if error is None else shapes.JobError.model_validate(error),
         cost=shapes.Cost(estimated=asked.estimated_cost_usd),
         created_at=row.created_at,
@@ -114,3 +137,10 @@ def _job(
         metadata=asked.labels,
         queue=waits,
     )
+
+
+def _result(row: Job, came: JobResult | None, late: Sequence[money.Late]) -> dict[str, Any] | None:
+    """What is not media: the job's own, or what came late."""
+    if row.state is State.SUCCEEDED:
+        return None if came is None else came.result
+    return next((one.result for one in late if one.state is LateState.STORED), None)

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from api.deps import missing
-from api.jobs import intake
+from api.jobs import intake, money
 from api.shapes import Resolution
 from shared import claims
 from shared.catalog.lookup import Catalog
@@ -24,17 +24,6 @@ from shared.lifecycle import FINAL, Cause, State
 from shared.tables import Job, JobRequest
 
 LOOKS_MOST: Final = 10
-
-MONEY: Final = {
-    State.WAITING: "canceled before anything was sent; nothing is charged",
-    State.QUEUED: "canceled while it waited in the queue; nothing is charged for another attempt",
-    State.DISPATCHED: "canceled before its call was made; nothing is charged for this attempt",
-    State.SUBMITTING: "canceled while its call was being made; the gateway may charge, and the result is dropped",
-    State.RUNNING: "canceled while the gateway was at work; it may go on and charge, and the result is dropped",
-    State.STORING: "canceled while its result was being stored; it is paid for, and dropped",
-    State.HELD: "canceled while it was unknown whether its call went through; it may have been charged",
-}
-"""What becomes of the money, by the state in which it was canceled."""
 
 RETRIES: Final = {
     State.FAILED: Cause.REQUEUED,
@@ -51,7 +40,7 @@ def cancel(session: Session, project_id: str, job_id: str) -> None:
             return True
         if claim.state in FINAL:
             raise Conflict(f"the job is {claim.state}; only a job that is not finished can be canceled")
-        return claims.move(session, claim, Cause.CANCELED, reason=MONEY[claim.state])
+        return claims.move(session, claim, Cause.CANCELED, reason=money.CANCELED[claim.state])
 
     _until_moved(session, project_id, job_id, once)
 

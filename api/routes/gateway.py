@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from sqlmodel import Session
 from api import shapes
 from api.deps import Ports, Reader
 from api.problems import responses
-from shared.catalog.lookup import CREDENTIAL
+from shared.credentials import Credential
 from shared.errors import Unavailable
 
 router = APIRouter(prefix="/v1/gateway", tags=["gateway"])
@@ -24,9 +24,9 @@ _VIEWS: Final = text("""
 """)
 
 
-def seen(session: Session, *what: str) -> dict[str, Mapping[str, Any]]:
-    """The rows of these views by what they show; one that nobody has looked for yet is missing."""
-    names = {f"{CREDENTIAL}.{one}": one for one in what}
+def seen(session: Session, known: Iterable[Credential], *what: str) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The rows of these views by credential and what they show; one that nobody has looked for yet is missing."""
+    names = {f"{credential.name}.{one}": (credential.name, one) for credential in known for one in what}
     rows = session.execute(_VIEWS, {"names": list(names)}).mappings()
     return {names[row["name"]]: dict(row) for row in rows}
 
@@ -42,10 +42,20 @@ def read_balance(_: Reader, ports: Ports) -> shapes.GatewayBalance:
 
     What was seen stays when the gateway cannot be asked: then `error` says why, and `age_seconds` how old it is.
     """
+    known = ports.settings.credentials
     with ports.transaction() as session:
-        found = seen(session, "token", "user")
-    key, user = _key(found.get("token", {})), _user(found["user"]) if "user" in found else None
-    return shapes.GatewayBalance(remaining_usd=_remaining_usd(key, user), token=key, user=user)
+        found = seen(session, known, "token", "user")
+    each = [_of_credential(one.name, found) for one in known]
+    told = [Decimal(one.remaining_usd) for one in each if one.remaining_usd is not None]
+    return shapes.GatewayBalance(
+        remaining_usd=str(sum(told)) if told else None, token=each[0].token, user=each[0].user, credentials=each
+    )
+
+
+def _of_credential(name: str, found: Mapping[tuple[str, str], Mapping[str, Any]]) -> shapes.CredentialBalance:
+    key = _key(found.get((name, "token"), {}))
+    user = _user(found[name, "user"]) if (name, "user") in found else None
+    return shapes.CredentialBalance(name=name, remaining_usd=_remaining_usd(key, user), token=key, user=user)
 
 
 def _key(row: Mapping[str, Any]) -> shapes.KeyBalance:

@@ -102,7 +102,8 @@ def _try_out(body: shapes.NewJob, caller: Caller, ports: AppPorts) -> shapes.Dry
     return shapes.DryRun(
         operation=wanted.resolved.operation.name,
         model=wanted.resolved.model,
-        lane=wanted.lane,
+        lane=wanted.lanes[0],
+        lanes=wanted.lanes,
         request={
             "model": wanted.resolved.model,
             "operation": wanted.resolved.operation.name,
@@ -295,7 +296,10 @@ def read_events(
     responses=responses(Forbidden, NotFound, Conflict, Unavailable),
 )
 def cancel(job_id: str, caller: Writer, ports: Ports, links: ToLinks) -> Response:
-    """Again is the same as once.  `state_reason` says what becomes of the money: the gateway cannot be stopped."""
+    """Again is the same as once.  `state_reason` says what becomes of the money: the gateway cannot be stopped.
+
+    A result that is paid for and still comes is kept: the job stays canceled and shows it, with `"late": true`.
+    """
     with ports.transaction() as session:
         steering.cancel(session, caller.project_id, wanted_id("job", job_id))
         shown = showing.job(session, job_id, ports.catalog, links)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,8 @@ from api.ports import AppPorts
 from api.problems import responses
 from api.routes import gateway
 from shared.catalog.entry import Entry, Operation, Price
-from shared.catalog.lookup import CREDENTIAL, Catalog
+from shared.catalog.lookup import Catalog
+from shared.credentials import Credential
 from shared.errors import NotFound, Unavailable
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -27,8 +28,9 @@ SPEEDS: Final = ("fast", "relax", "turbo")
 
 @dataclass(frozen=True)
 class Offer:
-    """The gateway's models, as they were last seen."""
+    """The gateway's models for one credential, as they were last seen."""
 
+    credential: Credential
     names: Collection[str] | None = None
     """None: nobody knows."""
     seen_at: datetime | None = None
@@ -37,8 +39,8 @@ class Offer:
 @router.get("", response_model=shapes.Page[shapes.Model], summary="List models", responses=responses(Unavailable))
 def read_all(_: Reader, ports: Ports) -> shapes.Page[shapes.Model]:
     """Every model of the catalog, all on one page.  Other models of the gateway need an `operation` in the job."""
-    offer = _offer(ports)
-    models = [show(name, ports.catalog, offer) for name in sorted(ports.catalog.models)]
+    offers = _offers(ports)
+    models = [show(name, ports.catalog, offers) for name in sorted(ports.catalog.models)]
     return shapes.Page[shapes.Model](data=models, has_more=False, next_cursor=None)
 
 
@@ -49,15 +51,21 @@ def read(model: str, _: Reader, ports: Ports) -> shapes.Model:
     """What it does, what it takes, what it costs, and whether the gateway offers it to its key."""
     if model not in ports.catalog.models:
         raise missing("model", model)
-    return show(model, ports.catalog, _offer(ports))
+    return show(model, ports.catalog, _offers(ports))
 
 
-def _offer(ports: AppPorts) -> Offer:
+def _offers(ports: AppPorts) -> list[Offer]:
+    """One for each credential."""
+    known = ports.settings.credentials
     with ports.transaction() as session:
-        row = gateway.seen(session, "models").get("models")
+        rows = gateway.seen(session, known, "models")
+    return [_offer(one, rows.get((one.name, "models"))) for one in known]
+
+
+def _offer(credential: Credential, row: Mapping[str, Any] | None) -> Offer:
     if row is None or row["data"] is None:
-        return Offer()
-    return Offer(row["data"]["models"], row["seen_at"])
+        return Offer(credential)
+    return Offer(credential, row["data"]["models"], row["seen_at"])
 
 
 def is_offered(name: str, entry: Entry, names: Collection[str]) -> bool:
@@ -78,8 +86,15 @@ def is_offered(name: str, entry: Entry, names: Collection[str]) -> bool:
     return not {at_any_speed, *by_speed.values()}.isdisjoint(names)
 
 
-def show(name: str, catalog: Catalog, offer: Offer) -> shapes.Model:
+def is_available(name: str, entry: Entry, offers: Sequence[Offer]) -> bool | None:
+    """Whether any of the credentials that serve a model may use it; None: none is known to, and not all are known."""
+    told = [None if one.names is None else is_offered(name, entry, one.names) for one in offers]
+    return True if True in told else None if None in told else False
+
+
+def show(name: str, catalog: Catalog, offers: Sequence[Offer]) -> shapes.Model:
     entry = catalog.models[name]
+    serving = [one for one in offers if one.credential.serves(name)]
     operation = catalog.operations[entry.operation]
     widest = catalog.operations[entry.operation_with_images or entry.operation]
     return shapes.Model(
@@ -88,15 +103,16 @@ def show(name: str, catalog: Catalog, offer: Offer) -> shapes.Model:
         operation=entry.operation,
         operation_with_images=entry.operation_with_images,
         gives=operation.gives,
-        lane=f"{CREDENTIAL}.{entry.lane}",
+        lane=(serving or offers)[0].credential.lane(entry.lane),
+        lanes=[one.credential.lane(entry.lane) for one in serving],
         prompt="required" if operation.prompt_required else "optional",
         inputs=_inputs(entry, operation, widest),
         params=_narrowed(widest.params.model_json_schema(by_alias=False), entry),
         defaults=dict(entry.defaults),
         price=_price(entry.price),
         typical_seconds=entry.typical_s,
-        available=None if offer.names is None else is_offered(name, entry, offer.names),
-        available_seen_at=offer.seen_at,
+        available=is_available(name, entry, serving),
+        available_seen_at=max((one.seen_at for one in serving if one.seen_at is not None), default=None),
     )
 
 
@@ -110,6 +126,7 @@ def _inputs(entry: Entry, operation: Operation, widest: Operation) -> dict[str, 
     for role, allowed in widest.inputs.items():
         narrower = entry.max_images if role == "images" and entry.max_images is not None else allowed.most
         least = operation.inputs[role].least if role in operation.inputs else 0
+        least = max(least, entry.min_images) if role == "images" else least
         found[role] = {"min": least, "max": min(allowed.most, narrower)}
     return found
 
@@ -133,4 +150,6 @@ def _narrowed(schema: dict[str, Any], entry: Entry) -> dict[str, Any]:
 
 
 def _price(price: Price) -> shapes.Price:
-    return shapes.Price(**{name: dollars(getattr(price, name)) for name in Price.model_fields})
+    sums = {name: dollars(getattr(price, name)) for name in Price.model_fields if name != "size_factors"}
+    factors = {size: f"{factor:f}" for size, factor in price.size_factors.items()}
+    return shapes.Price(**sums, size_factors=factors)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from shared import credentials
+from shared.credentials import Credential
 from shared.settings import Settings
 
 SERVER_NAMES = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "TZDIR")
@@ -33,6 +35,8 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple) and all(isinstance(each, Credential) for each in value):
+        return credentials.as_json(value) if value else ""
     if isinstance(value, tuple):
         return ",".join(str(each) for each in value)
     return str(value)

@@ -70,7 +70,7 @@ def run(settings: Settings, data_dir: Path, port: int, flower_port: int, workers
     Call it from the main thread.  A port of 0 or a taken one: the one of the last start, or any.
     """
     data_dir, say = data_dir.resolve(), tolerant(say)
-    sandbox = settings.gateway_api_key is None
+    sandbox = not settings.has_key
     embedded = tuple(name for name in services.PARTS if not getattr(settings, REPLACED_BY[name]))
     try:
         with directory.hold(data_dir, say):
@@ -113,7 +113,8 @@ def _start(wish: Wish, supervisor: Supervisor) -> dict[str, Any]:
     keys = secrets.keep(wish.data_dir, admin_key=_admin_key(supervisor.run(programs.prepare(env))))
     ports |= stage.start(supervisor, book, _program_wants(wish), lambda ports: _programs(wish, ports, env, found, keys))
 
-    return _addresses(ports, found, keys, wish.sandbox)
+    gateway_url = found["gateway_base_url"] if wish.sandbox else wish.settings.credentials[0].base_url
+    return _addresses(ports, {**found, "gateway_base_url": gateway_url}, keys, wish.sandbox)
 
 
 def _server_wants(wish: Wish) -> list[Want]:

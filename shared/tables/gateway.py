@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Text
+from sqlalchemy import Column, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -21,6 +21,10 @@ class GatewayView(SQLModel, table=True):
     """`<credential>.<what>`: `token`, `user` or `models`."""
     data: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
     """As the readers of `gateway/adapters/account.py` make it; null: nothing was seen yet."""
+    earlier: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    """Of a balance, the looks before that, newest first: `[{"remaining_usd", "used_usd", "at"}]`."""
     seen_at: datetime | None = time_field(default=None, nullable=True)
     """When `data` was true."""
     status: str | None = Field(default=None, sa_type=Text)

@@ -62,6 +62,8 @@ class Job(SQLModel, table=True):
     model: str = Field(sa_type=Text)
     lane: str = Field(sa_type=Text)
     """The limit that it shares: `<credential>.<family>`."""
+    pinned: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """It goes on from an upstream task, which only that credential knows: no other lane may take it."""
     state: State = enum_field(State)
     state_reason: str | None = Field(default=None, sa_type=Text)
     """For people: why it is where it is, when that is not plain."""
@@ -94,6 +96,10 @@ class Job(SQLModel, table=True):
     """Looks in a row that said there is no such task."""
     doubted: bool = False
     """The gateway said that the task failed, once; it is asked again before it is believed."""
+    size: str | None = Field(default=None, sa_type=Text)
+    """What of it moves how long its upstream task takes (`durations.size_of`); null: there is none, or nobody said."""
+    pending_at: datetime | None = time_field(default=None, nullable=True)
+    """When a look last said that the upstream task goes on; null: none has."""
     store_tries: int = 0
     spool_host: str | None = Field(default=None, sa_type=Text)
     """The spool (`Spool.name`) that has the result in hand: only processes on it can store it.  Null: anybody can."""
@@ -144,6 +150,52 @@ class JobResult(SQLModel, table=True):
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
     """`{class, code, message, retryable, upstream_status, upstream_request_id}`."""
+
+
+class HeldAttempt(SQLModel, table=True):
+    """What is known of an attempt that was held: for the person who must decide, and for those who look for its task.
+
+    Written with the move to `held`, and kept when the job goes on.
+    """
+
+    __tablename__ = "held_attempts"
+    __table_args__ = (
+        # Reconciling: whose task is to be searched for now.
+        Index("held_attempts_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        # The account: which of a credential's have no balance after them yet.
+        Index(
+            "held_attempts_unbalanced",
+            "credential",
+            "held_at",
+            postgresql_where=text("balance_after IS NULL"),
+        ),
+    )
+
+    job_id: str = id_field(primary_key=True, foreign_key="jobs.id", ondelete="CASCADE")
+    attempt: int = Field(primary_key=True)
+    held_at: datetime = time_field()
+    sent_at: datetime | None = time_field(default=None, nullable=True)
+    """When its paid call was begun."""
+    heard_at: datetime | None = time_field(default=None, nullable=True)
+    """When an answer came, or the connection broke; null: nobody lived to hear of it."""
+    came_back: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    """`{class, code, message, retryable, upstream_status, upstream_request_id, body}`; `body` is cleaned and cut."""
+    credential: str = Field(sa_type=Text)
+    """Whose balance it is."""
+    balance_before: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True)
+    )
+    """`{remaining_usd, used_usd, at}`: what was last seen before the call was begun; null: nothing was."""
+    balance_after: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True)
+    )
+    """The same from the first look that was begun after the job was held; null: there was none yet."""
+    looked_for: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    """`[{"at", "found": task id or null, "told"}]`, a line for each search."""
+    gives_way: OnUnknown = enum_field(OnUnknown, default=OnUnknown.HOLD)
+    """What follows when it was searched for in vain."""
+    due_at: datetime | None = time_field(default=None, nullable=True)
+    """When it is searched for next; null: never again."""
 
 
 class JobNeed(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, Text
@@ -27,6 +27,15 @@ PRESENT_LIMIT: Final = f"""LEAST(limit_in_flight, COALESCE(floor(
 """SQL: the limit that holds just now.  It grows with time alone, so nobody has to write it back."""
 
 
+TODAY: Final = "CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date)"
+"""SQL: the day that `day` is compared with."""
+DAY_LEFT: Final = f"""CASE WHEN per_day IS NOT NULL
+    THEN GREATEST(0, per_day - CASE WHEN day = {TODAY} THEN day_count ELSE 0 END) END"""
+"""SQL: paid calls that may still begin today; null: any number."""
+IS_PROBING: Final = "(pauses > 0 AND (paused_until IS NULL OR paused_until <= now()))"
+"""SQL: a pause is over, and nothing has shown yet that its cause is."""
+
+
 class Lane(SQLModel, table=True):
     """The jobs that share one limit: a credential × a family of models.  Its row lock makes the limit exact."""
 
@@ -41,6 +50,14 @@ class Lane(SQLModel, table=True):
     """An admin has set the limit: the catalog's is not put in its place at the next start."""
     rate_by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     """The same of the rate."""
+    per_day: int | None = None
+    """Paid calls that may begin in a day (UTC); null: any number."""
+    per_day_by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """The same of the day."""
+    day: date | None = None
+    """The last day, by the database's clock and in UTC, on which anything was let go."""
+    day_count: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many were, on that day."""
     tokens: float
     """Paid calls that may begin now; refilled by `rate_per_minute`, at most `BURST_S` ahead."""
     tokens_at: datetime = time_field()
@@ -48,6 +65,15 @@ class Lane(SQLModel, table=True):
     paused_until: datetime | None = time_field(default=None, nullable=True)
     """Nothing is dispatched before; null or past: not paused.  `infinity`: until a person lets it go on."""
     pause_reason: str | None = Field(default=None, sa_type=Text)
+    paused_for: str | None = Field(default=None, sa_type=Text)
+    """The error class that paused it; null: an admin did, or it never was."""
+    paused_at: datetime | None = time_field(default=None, nullable=True)
+    """When the gateway's last refusal paused it.  What became of calls that were begun before is no news."""
+    pauses: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Such pauses since a paid call last succeeded; the next one is longer.  Above 0 and not paused: it is being
+    probed, by one job at a time."""
+    troubles: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Calls in a row that the gateway could not serve, since the last pause."""
     slowed_to: float | None = None
     """What its limit was cut to when the gateway last said that it is too much; null: never."""
     slowed_at: datetime | None = time_field(default=None, nullable=True)

@@ -25,6 +25,7 @@ import psutil
 from PIL import Image
 
 from api.client import Darkroom
+from tests.benchmarks import polling
 from tests.house import House
 
 WORKERS = 2
@@ -264,12 +265,18 @@ def answers() -> None:
     gateway.server_close()
 
 
+def looks_at_many() -> None:
+    """10,000 films in flight at a tiny gateway, one worker process that looks at them; nothing is stored."""
+    polling.main(told)
+
+
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "latency": latency,
     "seen": seen,
     "in_flight": in_flight,
     "memory": memory,
     "answers": answers,
+    "polling": looks_at_many,
 }
 
 

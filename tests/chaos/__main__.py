@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos import judge
+from tests.chaos import judge, page
 from tests.chaos.drills import CATALOG, DRILLS, SETTINGS, run
 from tests.house import House
 
@@ -25,10 +25,11 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help=f"which: {', '.join(DRILLS)} (default: all)")
     parser.add_argument("--jobs", type=int, help="jobs of each drill (default: its own number)")
     parser.add_argument("--seconds", type=float, help="over which they are submitted (default: the drill's own)")
+    parser.add_argument("--keep", action="store_true", help="write the table into docs/reliability.md")
     asked = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     table = Table(*(column.replace("_", "\n") for column in judge.columns()))
-    faults = False
+    verdicts = []
     for name in asked.names or DRILLS:
         drill = DRILLS[name]
         console.print(f"{name}: {drill.told}")
@@ -37,10 +38,12 @@ def main() -> int:
             House(Path(folder), workers=drill.workers, catalog=CATALOG, **SETTINGS, **drill.environment) as house,
         ):
             verdict = run(house, drill, asked.jobs or drill.jobs, asked.seconds or drill.seconds)
+        verdicts.append(verdict)
         table.add_row(*(str(getattr(verdict, column)) for column in judge.columns()))
-        faults = faults or bool(verdict.faults)
     console.print(table)
-    return int(faults)
+    if asked.keep:
+        page.write("verdicts", page.verdicts(verdicts))
+    return int(any(verdict.faults for verdict in verdicts))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from shared import claims, events, ids
+from shared.credentials import CREDENTIAL
 from shared.lifecycle import State
 from shared.tables import Job
-from tests import rows
+from tests import factories, rows
 from tests.factories import RecordedHints
 from tests.sandbox import SandboxServer
 from workers import dispatch, inputs, patience, poll, spool, store, submit, sweep
@@ -56,7 +57,7 @@ class Mortal:
             process_id=ids.new("process"),
             hints=RecordedHints(),
             transaction=self._transaction_of(ports),
-            gateway=cast(Any, Reached(ports.gateway, self)),
+            gateways=factories.gateways(cast(Any, Reached(ports.gateways.of(CREDENTIAL), self))),
             store=cast(Any, Reached(ports.store, self)),
         )
 

@@ -22,7 +22,7 @@ from shared.policy import OnUnknown
 from shared.tables import Event, Job, JobNeed, JobResult, Process
 from tests import factories
 from tests import stack as services
-from workers import lanes
+from workers import lanes, lending
 
 DEAD_AFTER_S = 30.0
 
@@ -230,7 +230,7 @@ def test_to_take_a_dispatched_job_begins_its_next_attempt(session: Session) -> N
     claim = claims.take(session, job.id, by="process_a")
 
     row = factories.reread(session, job)
-    assert claim == factories.claim(row, by="process_a")
+    assert claim == factories.claim(row, by="process_a", since_call_s=0.0)
     assert (row.state, row.attempt, row.claimed_by, row.waits) == (State.SUBMITTING, 2, "process_a", 2)
     assert row.submitted_at is not None
     assert [told.cause for told in events_of(session, job)] == [Cause.CLAIMED]
@@ -846,12 +846,20 @@ def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from scans(part)
 
 
+def probed(session: Session, names: list[str]) -> dict[str, int]:
+    """The room of lanes whose pause is over."""
+    session.execute(text("UPDATE lanes SET pauses = 1 WHERE name = ANY(:names)"), {"names": names})
+    return lanes.room(session, lanes.lock(session, names))
+
+
 @pytest.mark.parametrize(
     ("index", "work"),
     [
         ("jobs_queued", lambda session: claims.release(session, {"lane.1": 5, "lane.2": 5}, "process_a")),
-        ("jobs_queued", lanes.due),
+        ("jobs_queued", lanes.waiting),
+        ("jobs_queued", lambda session: lending.lend(session, lending.Loan("lane.2", ("lane.1",), 5, ("%",)), [], 5)),
         ("jobs_in_flight", lambda session: lanes.room(session, lanes.lock(session, ["lane.1", "lane.2"]))),
+        ("jobs_in_flight", lambda session: probed(session, ["lane.1", "lane.2"])),
         ("jobs_due_running", lambda session: claims.due_running(session, 50, 45)),
         ("jobs_due_storing", lambda session: claims.take_storing(session, "process_a", "x", limit=4)),
         ("jobs_dispatched", lambda session: claims.due_dispatched(session, 50, 5, 30)),

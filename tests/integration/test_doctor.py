@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from api.cli.doctor.checks import CHECKS
+from api.cli.doctor.checks import checks_of
 from api.cli.doctor.examining import Finding, examine
 from api.cli.doctor.patient import Patient, patient
 from shared.settings import Settings
@@ -56,7 +56,7 @@ def silent_everywhere(silent: str) -> dict[str, Any]:
 
 def doctor(who: Patient) -> Doctor:
     began = time.monotonic()
-    found = examine(who, CHECKS)
+    found = examine(who, checks_of(who))
     return Doctor({finding.part: finding for finding in found}, time.monotonic() - began)
 
 

@@ -86,6 +86,7 @@ def made_of(stack: dict[str, Any], folder: Path) -> Cluster:
         "DARKROOM_S3_PUBLIC_ENDPOINT_URL": stack["s3_endpoint_url"],
         "DARKROOM_S3_BUCKET": f"entry-points-{uuid.uuid4().hex}",
         "DARKROOM_GATEWAY_BASE_URL": urls["sandbox"],
+        "DARKROOM_GATEWAY_API_KEY": SEED,
     }
     elsewhere = {
         "DARKROOM_DATABASE_URL": database_url,

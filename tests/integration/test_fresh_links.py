@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from sqlmodel import col, func, update
 
+from shared.credentials import CREDENTIAL
 from shared.gateway.request import Reply, Request, Response
 from shared.lifecycle import State
 from shared.settings import Settings
@@ -33,7 +34,7 @@ class Said(Gateway):
     """The sandbox's downloads, and looks that are answered from a list, the last one again and again."""
 
     def __init__(self, ports: Ports, *replies: Reply) -> None:
-        self._real = ports.gateway
+        self._real = ports.gateways.of(CREDENTIAL)
         self._replies = list(replies)
         self.asked: list[Request] = []
 
@@ -155,7 +156,7 @@ def test_a_result_that_is_gone_is_fetched_from_where_its_task_says_now(homely: P
     job = task(homely, shelf.put("/old", status=403))
     asking = Said(homely, picture(shelf.put("/new?sig=a%2Fb", png())))
 
-    row = store_again(replace(homely, gateway=asking), job)
+    row = store_again(replace(homely, gateways=factories.gateways(asking)), job)
 
     assert row.state is State.SUCCEEDED, row.state_reason
     assert [path for path, _ in shelf.came] == ["/old", "/new?sig=a%2Fb"]
@@ -173,7 +174,9 @@ def test_whatever_is_wrong_with_all_places_the_task_is_asked(
 ) -> None:
     job = task(homely, shelf.put("/old", body, status))
 
-    row = store_again(replace(homely, gateway=Said(homely, picture(shelf.put("/new", png())))), job)
+    row = store_again(
+        replace(homely, gateways=factories.gateways(Said(homely, picture(shelf.put("/new", png()))))), job
+    )
 
     assert row.state is State.SUCCEEDED, row.state_reason
 
@@ -183,7 +186,7 @@ def test_a_task_is_asked_once_for_all_its_outputs(homely: Ports, shelf: Shelf) -
     fresh = [shelf.put(f"/{number}.mp4", b"not a film") for number in range(4)]
     asking = Said(homely, answered(id="1", status="SUCCESS", videoUrls=[{"url": url} for url in fresh]))
 
-    row = store_again(replace(homely, gateway=asking), job)
+    row = store_again(replace(homely, gateways=factories.gateways(asking)), job)
 
     assert row.state is State.STORING
     assert len(asking.asked) == 1
@@ -196,7 +199,7 @@ def test_outputs_that_are_still_there_stay_where_they_are(homely: Ports, shelf: 
         kept.outputs = [*(kept.outputs or []), {"kind": "text", "sources": [{"url": shelf.put("/words", b"{}")}]}]
     asking = Said(homely, picture(shelf.put("/a", png()), shelf.put("/b", png("teal")), shelf.put("/c", png())))
 
-    row = store_again(replace(homely, gateway=asking), job)
+    row = store_again(replace(homely, gateways=factories.gateways(asking)), job)
 
     assert row.state is State.SUCCEEDED, row.state_reason
     stored = [content_of(homely, artifact.object_key) for artifact in rows.artifacts(homely, job)]
@@ -219,17 +222,60 @@ def test_a_task_that_names_no_place_changes_nothing(homely: Ports, shelf: Shelf,
     job = task(homely, shelf.url + "/gone")
     before = sources(homely, job)
 
-    row = store_again(replace(homely, gateway=Said(homely, reply)), job)
+    row = store_again(replace(homely, gateways=factories.gateways(Said(homely, reply))), job)
 
     assert (row.state, row.store_tries) == (State.STORING, 1)
     assert "answered 404" in (row.state_reason or "")
     assert sources(homely, job) == before
 
 
+@pytest.mark.parametrize(
+    ("reply", "error_class", "code"),
+    [
+        (answered(id="1", status="FAILURE", failReason="expired"), "task_failed", "task_failed"),
+        (
+            answered(id="1", status="FAILURE", failReason="blocked by the AI moderator"),
+            "content_policy",
+            "content_policy",
+        ),
+    ],
+)
+def test_a_task_that_says_now_that_it_failed_ends_its_job_after_some_minutes_and_is_not_paid_for_again(
+    homely: Ports, shelf: Shelf, reply: Reply, error_class: str, code: str
+) -> None:
+    job = task(homely, shelf.url + "/gone")
+    asking = replace(homely, gateways=factories.gateways(Said(homely, reply)))
+
+    first = store_again(asking, job)
+    with homely.transaction() as session:
+        session.execute(update(Job).where(col(Job.id) == job.id).values(store_tries=9))
+    last = store_again(asking, job)
+
+    assert (first.state, first.store_tries) == (State.STORING, 1)
+    assert "its task says now that it failed" in (first.state_reason or "")
+    assert last.state is State.FAILED
+    error = rows.error(homely, job)
+    assert (error["class"], error["code"], error["retryable"]) == (error_class, code, False)
+    assert "answered 404" in error["message"]
+
+
+def test_what_the_gateway_withholds_is_given_up_within_the_hour(ports: Ports, gone: None) -> None:
+    job = film(ports, "variant=content")
+    with ports.transaction() as session:
+        session.execute(update(Job).where(col(Job.id) == job.id).values(store_tries=18))
+
+    tries = [store_again(ports, job) for _ in range(2)]
+
+    assert [row.state for row in tries] == [State.STORING, State.FAILED]
+    error = rows.error(ports, job)
+    assert (error["class"], error["code"], error["retryable"]) == ("storage", "fetch_failed", False)
+    assert "answered 502" in error["message"]
+
+
 def test_the_same_place_again_is_not_tried_twice(homely: Ports, shelf: Shelf) -> None:
     job = task(homely, shelf.url + "/gone")
 
-    store_again(replace(homely, gateway=Said(homely, picture(shelf.url + "/gone"))), job)
+    store_again(replace(homely, gateways=factories.gateways(Said(homely, picture(shelf.url + "/gone")))), job)
 
     assert [path for path, _ in shelf.came] == ["/gone"]
 
@@ -238,7 +284,7 @@ def test_a_film_is_asked_for_at_its_other_route_where_the_first_does_not_know_it
     job = task(homely, shelf.url + "/gone", operation="video.create")
     asking = Said(homely, MISSING, answered(id="v", status="queued"))
 
-    store_again(replace(homely, gateway=asking), job)
+    store_again(replace(homely, gateways=factories.gateways(asking)), job)
 
     paths = [request.path for request in asking.asked]
     assert paths == ["/v1/videos/1772612000888063", "/v1/video/generations/1772612000888063"]
@@ -254,21 +300,24 @@ def test_bytes_that_come_with_the_answer_are_stored_and_leave_nothing_behind(
     data_url = f"data:video/mp4;base64,{base64.b64encode(film).decode()}"
     asking = Said(homely, answered(id="v", status="completed", metadata={"url": data_url}))
 
-    row = store_again(replace(homely, gateway=asking), job)
+    row = store_again(replace(homely, gateways=factories.gateways(asking)), job)
 
     assert row.state is State.SUCCEEDED, row.state_reason
     assert content_of(homely, rows.artifacts(homely, job)[0].object_key) == film
     assert list(homely.spool._kept.iterdir()) == []
 
 
-def test_a_place_that_was_named_is_where_the_next_try_begins(homely: Ports, shelf: Shelf, settings: Settings) -> None:
+def test_a_place_that_was_named_is_where_the_next_try_begins(
+    homely: Ports, shelf: Shelf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(homely.spool, "free_bytes", lambda: 0)  # else the file itself is kept
     away = Store.from_settings(settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:1"}))
     job = task(homely, shelf.url + "/gone")
     asking = Said(homely, picture(shelf.put("/new", png())))
 
-    waiting = store_again(replace(homely, gateway=asking, store=away), job)
+    waiting = store_again(replace(homely, gateways=factories.gateways(asking), store=away), job)
     away.close()
-    row = store_again(replace(homely, gateway=asking), job)
+    row = store_again(replace(homely, gateways=factories.gateways(asking)), job)
 
     assert (waiting.state, waiting.store_tries) == (State.STORING, 0)
     assert row.state is State.SUCCEEDED
@@ -281,7 +330,7 @@ def test_what_no_task_made_is_not_asked_about(homely: Ports, shelf: Shelf, colum
     job = task(homely, shelf.url + "/gone", **columns)
     asking = Said(homely, picture(shelf.put("/new", png())))
 
-    row = store_again(replace(homely, gateway=asking), job)
+    row = store_again(replace(homely, gateways=factories.gateways(asking)), job)
 
     assert row.state is State.STORING
     assert asking.asked == []
@@ -294,7 +343,7 @@ def test_what_is_too_large_is_not_asked_about(homely: Ports, shelf: Shelf) -> No
     small = homely.settings.model_copy(update={"result_limit_bytes": 2**20})
     asking = Said(homely, picture(shelf.put("/new", png())))
 
-    row = store_again(replace(homely, gateway=asking, settings=small), job)
+    row = store_again(replace(homely, gateways=factories.gateways(asking), settings=small), job)
 
     assert row.state is State.FAILED
     assert asking.asked == []
@@ -311,6 +360,6 @@ def test_a_task_does_not_speak_for_another_attempt(homely: Ports, shelf: Shelf) 
                 kept.attempt = 2
             return asking.look(request)
 
-    store_again(replace(homely, gateway=Meanwhile(homely)), job)
+    store_again(replace(homely, gateways=factories.gateways(Meanwhile(homely))), job)
 
     assert sources(homely, job) == [[{"url": f"{shelf.url}/gone"}]]

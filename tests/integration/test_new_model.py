@@ -42,4 +42,4 @@ def test_a_model_that_only_a_file_knows_is_checked_priced_sent_and_stored(
     (paid,) = sandbox.ledger(prompt=prompt)
     assert rows.read(ports, job).state is State.SUCCEEDED
     assert (artifact.width, artifact.height) == (512, 512)
-    assert (paid["model"], str(asked.estimated_cost_usd), asked.lane) == ("flux-1-dev", "0.05", "default.flux")
+    assert (paid["model"], str(asked.estimated_cost_usd), asked.family) == ("flux-1-dev", "0.05", "flux")

@@ -286,13 +286,17 @@ def test_a_window_that_cannot_be_filled_in_just_now_is_tried_again_from_the_star
     assert len(sandbox.ledger()) == before
 
 
-def test_a_window_that_was_paid_for_is_not_tried_again_for_nothing(ports: Ports, sandbox: SandboxServer) -> None:
+def test_a_window_that_was_paid_for_is_not_bought_again_unless_the_job_says_so(
+    ports: Ports, sandbox: SandboxServer
+) -> None:
     grid = done(ports, "imagine", prompt=rows.prompt(PLAIN) + " [[sandbox.action remix=true]]")
+    before = len(sandbox.ledger())
 
-    job = ended(ports, "action", prompt=rows.prompt("code=23"), params=button(ports, grid, "V1"), max_attempts=1)
+    job = ended(ports, "action", prompt=rows.prompt("code=23"), params=button(ports, grid, "V1"))
 
-    assert job.state is State.FAILED
-    assert job.attempt == 1
+    assert (job.state, job.attempt) == (State.HELD, 1)
+    assert rows.error(ports, job)["class"] == "rate_limited"
+    assert len(sandbox.ledger()) == before + 1
 
 
 @pytest.mark.parametrize("where", ["before_charge", "after_charge", "mid_body"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from datetime import timedelta
 from typing import Any
 
 import av
@@ -236,7 +237,8 @@ def test_a_film_that_runs_at_the_other_route_is_never_taken_for_vanished(ports: 
 def test_a_film_is_believed_to_be_missing_once_both_routes_have_said_so(ports: Ports, sandbox: SandboxServer) -> None:
     job = submitted(ports, "video.create")
     with ports.transaction() as session:
-        session.execute(update(Job).where(col(Job.id) == job.id).values(upstream_task_id="task_nobody_knows"))
+        old = {"upstream_task_id": "task_nobody_knows", "moved_at": func.now() - timedelta(minutes=2)}
+        session.execute(update(Job).where(col(Job.id) == job.id).values(old))
     before = sandbox.requests()["calls"]
 
     states = [look(ports, job).state for _ in range(policy.VANISHED_MOST)]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def running(ports: Ports, **columns: Any) -> Job:
 
 
 def told(ports: Ports, reply: Reply) -> Ports:
-    return replace(ports, gateway=Said(reply))
+    return replace(ports, gateways=factories.gateways(Said(reply)))
 
 
 # One task.
@@ -183,6 +184,7 @@ def test_the_last_attempt_that_failed_fails_the_job(ports: Ports) -> None:
     assert rows.read(ports, job).state is State.FAILED
 
 
+LONG_AGO = timedelta(seconds=policy.VANISHED_AFTER_S + 1)
 MISSING = Response(404, {}, b'{"error": {"code": "task_not_exist", "message": "task_not_exist"}}')
 
 
@@ -193,7 +195,7 @@ MISSING = Response(404, {}, b'{"error": {"code": "task_not_exist", "message": "t
 def test_a_task_that_has_vanished_three_times_in_a_row_is_believed(
     ports: Ports, on_unknown: OnUnknown, state: State
 ) -> None:
-    job = running(ports, on_unknown=on_unknown)
+    job = running(ports, on_unknown=on_unknown, moved_at=func.now() - LONG_AGO)
 
     states = []
     for _ in range(3):
@@ -205,8 +207,18 @@ def test_a_task_that_has_vanished_three_times_in_a_row_is_believed(
     assert rows.error(ports, job)["code"] == "upstream_vanished"
 
 
-def test_a_task_that_was_seen_in_between_has_not_vanished(ports: Ports) -> None:
+def test_a_young_task_that_the_gateway_does_not_have_everywhere_yet_has_not_vanished(ports: Ports) -> None:
     job = running(ports)
+
+    for reply in (*[MISSING] * (policy.VANISHED_MOST + 1), film("in_progress", progress=7)):
+        poll.poll(told(ports, reply))
+        make_due(ports, job)
+
+    assert (rows.read(ports, job).state, rows.read(ports, job).progress) == (State.RUNNING, 7)
+
+
+def test_a_task_that_was_seen_in_between_has_not_vanished(ports: Ports) -> None:
+    job = running(ports, moved_at=func.now() - LONG_AGO)
 
     for reply in (MISSING, MISSING, film("queued"), MISSING, MISSING, Ambiguous("broken"), MISSING, MISSING):
         poll.poll(told(ports, reply))
@@ -291,7 +303,9 @@ def test_a_task_that_cannot_be_seen_has_longer(ports: Ports, times: float, state
 
     poll.poll(told(ports, NotSent("the gateway is away")))
 
-    assert rows.read(ports, job).state is state
+    row = rows.read(ports, job)
+    assert row.state is state
+    assert state is State.RUNNING or (row.state_reason or "").endswith("could not be seen: the gateway is away")
 
 
 def test_what_was_canceled_while_we_looked_stays_so(ports: Ports) -> None:
@@ -305,7 +319,7 @@ def test_what_was_canceled_while_we_looked_stays_so(ports: Ports) -> None:
             self.reply = film("completed", video_url="https://cdn.example/v.mp4") if self.asked else film("queued")
             return super().look(request)
 
-    poll.poll(replace(ports, gateway=Meanwhile(film("queued"))))
+    poll.poll(replace(ports, gateways=factories.gateways(Meanwhile(film("queued")))))
 
     assert {rows.read(ports, job).state for job in (done, going_on)} == {State.CANCELED}
 
@@ -379,11 +393,14 @@ def test_midjourney_is_asked_about_a_hundred_tasks_in_one_call(ports: Ports, san
 @pytest.mark.parametrize("count", [1, 100, 101, 250])
 def test_so_many_tasks_make_so_few_questions(ports: Ports, count: int) -> None:
     due = [
-        replace(factories.claim(Job(id=f"job_{n}", operation="midjourney.imagine")), upstream_task_id=str(n))
+        replace(
+            factories.claim(Job(id=f"job_{n}", operation="midjourney.imagine", lane="default.midjourney")),
+            upstream_task_id=str(n),
+        )
         for n in range(count)
     ]
 
-    questions = list(poll._questions(due, ports))
+    questions = list(poll.questions(due, ports))
 
     assert len(questions) == -(-count // 100)
     assert [claim.job_id for question in questions for claim in question.claims] == [claim.job_id for claim in due]
@@ -447,7 +464,7 @@ def test_a_look_that_hangs_keeps_no_other_waiting(ports: Ports) -> None:
 
     slow, quick = running(ports, upstream_task_id="v_slow"), running(ports)
     gateway = OneHangs(film("queued", progress=7))
-    looks = Looks(replace(ports, gateway=gateway))
+    looks = Looks(replace(ports, gateways=factories.gateways(gateway)))
 
     goes_on = looks.go()
     later = running(ports)
@@ -469,7 +486,7 @@ def test_looks_that_hang_count_against_the_batch(ports: Ports) -> None:
     jobs = [running(ports) for _ in range(5)]
     gateway = AllHang(film("queued"))
     settings = ports.settings.model_copy(update={"poll_batch": 3})
-    looks = Looks(replace(ports, gateway=gateway, settings=settings))
+    looks = Looks(replace(ports, gateways=factories.gateways(gateway), settings=settings))
 
     looks.go()
     looks.go()
@@ -488,7 +505,7 @@ def test_two_pollers_at_once_look_at_each_task_once(ports: Ports) -> None:
     def run(gateway: Said) -> None:
         barrier.wait(10)
         for _ in range(5):
-            poll.poll(replace(ports, gateway=gateway, settings=settings))
+            poll.poll(replace(ports, gateways=factories.gateways(gateway), settings=settings))
 
     with ThreadPoolExecutor(len(gateways)) as threads:
         list(threads.map(run, gateways))

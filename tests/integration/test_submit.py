@@ -288,7 +288,7 @@ def test_a_gateway_that_is_not_there_was_surely_not_sent_anything(ports: Ports) 
 def elsewhere(ports: Ports, url: str) -> Iterator[Ports]:
     """The same process with its gateway at another address."""
     gateway = Gateway(url, "sk-nobody", Figures())
-    yield replace(ports, gateway=gateway)
+    yield replace(ports, gateways=factories.gateways(gateway))
     gateway.stop()
 
 
@@ -385,7 +385,9 @@ def test_a_job_past_its_deadline_is_not_paid_for(ports: Ports, sandbox: SandboxS
     assert paid(sandbox, prompt) == []
 
 
-def test_the_result_of_a_job_that_was_canceled_meanwhile_is_dropped(ports: Ports, sandbox: SandboxServer) -> None:
+def test_the_result_of_a_job_that_was_canceled_meanwhile_leaves_it_canceled(
+    ports: Ports, sandbox: SandboxServer
+) -> None:
     prompt = rows.prompt("latency=0.5")
     job = rows.make(ports, prompt=prompt)
 
@@ -656,17 +658,20 @@ def test_an_adapter_that_cannot_read_an_answer_leaves_a_held_job(
 
 
 @pytest.mark.parametrize("wish", list(OnUnknown))
-def test_an_answer_that_the_disk_does_not_take_leaves_a_held_job_since_it_is_known_to_be_paid(
-    ports: Ports, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, wish: OnUnknown
+def test_an_answer_that_neither_disk_nor_s3_takes_leaves_a_held_job_since_it_is_known_to_be_paid(
+    ports: Ports, settings: Settings, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, wish: OnUnknown
 ) -> None:
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ports.spool, "keep", full)
+    monkeypatch.setattr(submit, "KEEP_S", 0.5)
+    away = Store.from_settings(settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:1"}))
     prompt = rows.prompt("variant=b64_json")
     job = rows.make(ports, prompt=prompt, on_unknown=wish)
 
-    submit.submit([job.id], ports)
+    submit.submit([job.id], replace(ports, store=away))
+    away.close()
 
     assert rows.read(ports, job).state is State.HELD
     assert paid(sandbox, prompt) == ["image.generate"]

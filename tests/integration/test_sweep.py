@@ -110,6 +110,35 @@ def test_of_a_result_whose_process_died_another_takes_care(ports: Ports) -> None
     assert rows.due_in_s(ports, job) <= 0
 
 
+def test_a_result_with_which_one_worker_after_the_other_dies_is_left_alone_ever_longer_and_then_given_up(
+    ports: Ports,
+) -> None:
+    job = rows.make(ports, state=State.STORING)
+    rests = []
+    for _ in range(policy.STORE_DEATHS_MOST):
+        with ports.transaction() as session:
+            session.execute(update(Job).where(col(Job.id) == job.id).values(claimed_by=process(ports, 60)))
+
+        sweep.sweep(ports)
+
+        if rows.read(ports, job).state is State.STORING:
+            rests.append(round(rows.due_in_s(ports, job)))
+
+    assert rests == [0, 0, *(20 * deaths for deaths in range(3, policy.STORE_DEATHS_MOST))]
+    assert rows.read(ports, job).state is State.FAILED
+    assert rows.error(ports, job)["code"] == "worker_died"
+
+
+def test_a_death_counts_in_a_row_only(ports: Ports) -> None:
+    job = rows.make(ports, state=State.STORING, waits=5, waits_for=policy.WORKER_DIED, claimed_by=ports.process_id)
+    with ports.transaction() as session:
+        claim = claims.held_by(session, job.id, State.STORING, ports.process_id)
+        assert claim is not None
+        claims.store_later(session, claim, 0, "S3 is away", is_counted=False)
+
+    assert (rows.read(ports, job).waits, rows.read(ports, job).waits_for) == (1, policy.OUR_STORAGE)
+
+
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.STORING])
 def test_what_a_living_process_holds_is_left_to_it(ports: Ports, state: State) -> None:
     holder = process(ports, 0)

@@ -224,8 +224,8 @@ def test_a_redis_that_has_no_memory_left_only_takes_the_hints(
             hint_dispatch(settings)  # is refused, and says nothing
 
             for job in jobs:
-                rows.until_state(looking, job, State.SUCCEEDED)
-            worker.stop(20)
+                rows.until_state(looking, job, State.SUCCEEDED, wait_s=60)
+            worker.stop(60)
     assert [paid(sandbox, looking, job) for job in jobs] == [1] * 3
 
 

@@ -51,7 +51,8 @@ loads the example.
 |---|---|---|
 {lanes}
 
-A lane belongs to a credential of the gateway: what the file calls `sora`, `GET /v1/lanes` calls `default.sora`.
+A lane belongs to a credential of the gateway: what the file calls `sora`, `GET /v1/lanes` calls `default.sora`,
+and with several credentials (`docs/credentials.md`) each of them has one.
 
 ## An example with every field
 

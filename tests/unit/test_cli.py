@@ -26,7 +26,7 @@ from tests.unit.pretend_api import PretendApi as Api
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("up", "demo", "submit", "jobs", "job", "events", "watch", "download", "action", "cancel", "retry", "resolve"),
-    *("models", "keys", "doctor", "migrate"),
+    *("models", "balance", "lanes", "usage", "keys", "doctor", "migrate"),
 )
 
 

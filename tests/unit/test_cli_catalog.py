@@ -144,7 +144,7 @@ def test_the_example_is_a_catalog() -> None:
 
     assert drawn.operation.name == "image.edit"
     assert drawn.gateway_model == "flux-1.1-pro-ultra"
-    assert drawn.lane == "default.ours"
+    assert drawn.family == "ours"
     assert drawn.estimated_cost_usd == Decimal("0.08")
     assert catalog.lanes["sora"] == built_in.lanes["sora"].model_copy(update={"limit": 4})
     assert catalog.models["sora-2"].title == built_in.models["sora-2"].title

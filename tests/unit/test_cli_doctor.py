@@ -115,9 +115,11 @@ def test_a_bug_in_a_check_is_not_a_finding() -> None:
 
 
 def test_every_check_stands_behind_the_one_that_it_needs() -> None:
-    names = [check.part for check in checks.CHECKS]
+    names = [check.part for check in checks.checks_of(WHO)]
 
-    assert all(check.needs in names[:place] for place, check in enumerate(checks.CHECKS) if check.needs is not None)
+    assert all(
+        check.needs in names[:place] for place, check in enumerate(checks.checks_of(WHO)) if check.needs is not None
+    )
 
 
 # The key is blamed for nothing that it did not do.
@@ -128,7 +130,7 @@ def test_every_check_stands_behind_the_one_that_it_needs() -> None:
 )
 def test_a_key_is_wrong_only_if_the_api_says_so(api: PretendApi, status: int, told: str) -> None:
     api.answers["GET /v1/jobs"] = page() if status == 200 else httpx.Response(status, json={"detail": "so it is"})
-    (check,) = (check for check in checks.CHECKS if check.part == "key")
+    (check,) = (check for check in checks.checks_of(WHO) if check.part == "key")
 
     (found,) = examine(WHO, [Check("key", check.look, check.mend)])
 
@@ -137,7 +139,7 @@ def test_a_key_is_wrong_only_if_the_api_says_so(api: PretendApi, status: int, to
 
 
 def test_a_key_is_not_looked_at_while_the_api_is_not_ready(api: PretendApi) -> None:
-    parts = [check for check in checks.CHECKS if check.part in ("api", "key")]
+    parts = [check for check in checks.checks_of(WHO) if check.part in ("api", "key")]
 
     found = examine(WHO, [Check("api", wrong), parts[1]])
 

@@ -344,6 +344,19 @@ def test_a_download_that_fails_says_so_and_the_others_go_on(api: PretendApi, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["job_1-2.png"]
 
 
+@pytest.mark.parametrize("state", ["failed", "held", "canceled"])
+def test_what_came_late_is_downloaded_by_the_number_of_its_attempt(api: PretendApi, tmp_path: Path, state: str) -> None:
+    artifacts = [artifact(late=True, attempt=1), artifact(id="artifact_2", late=True, attempt=2)]
+    api.answers["GET /v1/jobs/job_1"] = httpx.Response(200, json={**JOB, "state": state, "artifacts": artifacts})
+    for number in (1, 2):
+        api.answers[f"GET /v1/artifacts/artifact_{number}/content"] = httpx.Response(200, content=b"png")
+
+    code, _, _ = run("download", "job_1")
+
+    assert code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job_1-attempt-1-0.png", "job_1-attempt-2-0.png"]
+
+
 @pytest.mark.parametrize("state", ["running", "failed", "held", "canceled"])
 def test_a_job_without_results_is_named_and_counts(api: PretendApi, state: str) -> None:
     api.answers["GET /v1/jobs/job_1"] = httpx.Response(200, json={**JOB, "state": state})

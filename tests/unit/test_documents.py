@@ -9,6 +9,9 @@ from typing import Final
 
 import pytest
 
+from tests.chaos import page
+from tests.chaos.drills import DRILLS
+
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS: Final = sorted(
@@ -56,6 +59,23 @@ def test_the_commands_that_documents_name_exist() -> None:
 def test_the_decisions_are_numbered_without_a_gap() -> None:
     names = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+
+
+def test_every_test_that_is_named_in_the_page_on_reliability_exists() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_every_drill_stands_in_the_page_on_reliability_and_each_drill_that_it_names_exists() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.between("drills", text) == page.drills(), "run python -m tests.chaos.page"
+    named = {
+        name for run in re.findall(r"drills? ((?:`[a-z0-9-]+`(?:, )?)+)", text) for name in re.findall(r"`(.+?)`", run)
+    }
+    assert named <= set(DRILLS)
+    assert len(named) > 8
 
 
 def test_the_metrics_of_the_dashboards_exist() -> None:

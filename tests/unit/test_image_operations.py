@@ -80,6 +80,9 @@ def test_contents_of_no_conversation_are_refused(contents: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("operation", "asked", "pointer"),
     [
+        ("image.generate", {"background": "transparent", "output_format": "jpeg"}, "/params/output_format"),
+        ("image.edit", {"background": "transparent", "output_format": "jpeg", "images": 1}, "/params/output_format"),
+        ("image.generate", {"output_format": "png", "output_compression": 50}, "/params/output_compression"),
         ("image.chat", {"n": 0}, "/params/n"),
         ("image.chat", {"n": 16, "model": "unlisted"}, "/params/n"),
         ("image.chat", {"temperature": 2.1}, "/params/temperature"),
@@ -92,6 +95,11 @@ def test_contents_of_no_conversation_are_refused(contents: list[Any]) -> None:
         ("image.gemini", {"n": 2}, "/params/n"),
         ("image.gemini", {"generation_config": {"temperature": 3}}, "/params/generation_config/temperature"),
         ("image.gemini", {"generation_config": {"shutter": 1}}, "/params/generation_config/shutter"),
+        (
+            "image.gemini",
+            {"generation_config": {"thinking_config": {"thinking_budget": -1, "thinking_level": "low"}}},
+            "/params/generation_config/thinking_config/thinking_level",
+        ),
         ("image.gemini", {"safety_settings": [{**UNSAFE, "threshold": "x"}]}, "/params/safety_settings/0/threshold"),
         ("image.gemini", {"tools": []}, "/params/tools"),
     ],
@@ -119,9 +127,48 @@ def test_more_pictures_than_a_model_makes_are_refused_before_anything_is_sent(
     assert resolve(operation, model=model, n=most).params.given()["n"] == most
 
 
+@pytest.mark.parametrize("form", ["png", "webp", None])
+def test_a_transparent_picture_is_a_png_or_a_webp(form: str | None) -> None:
+    asked = {"background": "transparent", **({"output_format": form} if form else {})}
+
+    assert resolve("image.generate", model="gpt-image-1", **asked).params.given() == asked
+
+
+@pytest.mark.parametrize("asked", [{"output_format": "webp", "output_compression": 50}, {"output_compression": 50}])
+def test_a_picture_that_may_lose_something_is_compressed(asked: dict[str, Any]) -> None:
+    assert resolve("image.generate", model="gpt-image-1", **asked).params.given() == asked
+
+
 def test_the_smaller_nano_banana_has_one_size() -> None:
     assert "/params/image_size" in wrong("image.gemini", model="nano-banana", image_size="4K")
     assert resolve("image.gemini", model="nano-banana-pro", image_size="4K").params.given() == {"image_size": "4K"}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "told"),
+    [
+        ("nano-banana", {"aspect_ratio": "1:8"}, "21:9, not 1:8 (model nano-banana)"),
+        ("gemini-2.5-flash-image", {"aspect_ratio": "4:1"}, "21:9, not 4:1 (model gemini-2.5-flash-image)"),
+        ("nano-banana-pro", {"aspect_ratio": "1:4"}, "21:9, not 1:4 (model nano-banana-pro)"),
+        ("nano-banana-pro", {"image_size": "512"}, "image_size must be 1K, 2K or 4K, not 512"),
+        ("doubao-seedream-4-0-250828", {"image_size": "512"}, "image_size must be 1K, 2K or 4K, not 512"),
+        ("doubao-seedream-4-5-251128", {"image_size": "1K"}, "image_size must be 2K or 4K, not 1K"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["image.generate", "image.chat", "image.gemini"])
+def test_a_shape_that_a_model_does_not_draw_is_refused_whatever_the_format(
+    operation: str, model: str, asked: dict[str, Any], told: str
+) -> None:
+    ((pointer, detail),) = wrong(operation, model=model, **asked).items()
+
+    assert pointer == f"/params/{next(iter(asked))}"
+    assert told in detail
+
+
+def test_the_newest_nano_banana_draws_the_longest_pictures() -> None:
+    asked = {"aspect_ratio": "1:8", "image_size": "512"}
+
+    assert resolve("image.gemini", model="nano-banana-2", **asked).params.given() == asked
 
 
 def test_a_prompt_may_be_as_long_as_gpt_image_takes_it() -> None:

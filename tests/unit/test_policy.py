@@ -59,9 +59,18 @@ def test_whatever_is_decided_is_a_move_that_exists(
     assert (decision.due_in_s is not None) == (after is State.QUEUED)
 
 
+@pytest.mark.parametrize(
+    ("on_unknown", "cause"),
+    [(OnUnknown.HOLD, Cause.UNKNOWN), (OnUnknown.RETRY, Cause.RETRIED), (OnUnknown.FAIL, Cause.REFUSED)],
+)
+@pytest.mark.parametrize("is_accepted", [False, True])
 @pytest.mark.parametrize("error_class", [kind for kind, what in policy.FOLLOWS.items() if what is policy.Follows.WAIT])
-def test_an_error_that_is_billed_counts_as_an_attempt(error_class: ErrorClass) -> None:
-    assert policy.decide(error(error_class, charged=True), FRESH, lowest).cause is Cause.RETRIED
+def test_what_is_paid_in_part_is_not_bought_again_unless_the_job_says_so(
+    error_class: ErrorClass, is_accepted: bool, on_unknown: OnUnknown, cause: Cause
+) -> None:
+    tried = Tried(attempt=1, max_attempts=3, on_unknown=on_unknown, is_accepted=is_accepted)
+
+    assert policy.decide(error(error_class, charged=True), tried, lowest).cause is cause
 
 
 @pytest.mark.parametrize("error_class", [ErrorClass.UNAVAILABLE, ErrorClass.RATE_LIMITED])
@@ -76,6 +85,16 @@ def test_the_last_attempt_is_not_followed_by_another(attempt: int, cause: Cause)
     tried = Tried(attempt, max_attempts=3, on_unknown=OnUnknown.HOLD)
 
     assert policy.decide(error(ErrorClass.TASK_FAILED), tried, lowest).cause is cause
+
+
+@pytest.mark.parametrize(
+    ("charged", "attempt", "cause"),
+    [(True, 1, Cause.RETRIED), (True, 2, Cause.REFUSED), (False, 2, Cause.RETRIED)],
+)
+def test_an_answer_without_media_that_is_paid_for_is_tried_once_more(charged: bool, attempt: int, cause: Cause) -> None:
+    empty = GatewayError(ErrorClass.NO_MEDIA, "refusal_text", "no", charged=charged)
+
+    assert policy.decide(empty, policy.Tried(attempt, 9, OnUnknown.HOLD), lambda: 0.5).cause is cause
 
 
 def test_waiting_is_not_failing_on_the_last_attempt_either() -> None:
@@ -168,12 +187,16 @@ def test_every_class_that_may_queue_a_job_again_says_how_long_it_waits_first() -
     ("code", "tries", "goes_on"),
     [
         ("wrong_media", 1, True),
-        ("wrong_media", 2, True),
-        ("wrong_media", 3, False),
+        ("wrong_media", 6, True),
+        ("wrong_media", 7, False),
         ("fetch_failed", 59, True),
         ("fetch_failed", 60, False),
         ("result_gone", 9, True),
         ("result_gone", 10, False),
+        ("result_withheld", 19, True),
+        ("result_withheld", 20, False),
+        ("task_failed", 9, True),
+        ("task_failed", 10, False),
         ("unsafe_address", 1, False),
         ("result_missing", 2, True),
         ("result_missing", 3, False),
@@ -208,3 +231,11 @@ def test_looks_are_spread_by_a_fifth_and_never_later_than_the_interval() -> None
 @pytest.mark.parametrize(("asked_s", "look_s"), [(3.0, 8.0), (30.0, 30.0), (10.0**9, policy.ASKED_MOST_S)])
 def test_a_look_honours_what_the_gateway_asked_for(asked_s: float, look_s: float) -> None:
     assert policy.next_look_s(10.0, 0, lowest, asked_s) == pytest.approx(look_s)
+
+
+@pytest.mark.parametrize("code", sorted(set(policy.STORE_TRIES) - {"unsafe_address", "result_missing"}))
+def test_what_is_paid_for_is_not_given_up_within_a_minute(code: str) -> None:
+    """However the dice fall (video 8.2).  An address that may not be called, or bytes that are lost, mend no more."""
+    waits = [policy.store_wait_s(code, tries, lowest) for tries in range(1, policy.STORE_TRIES[code])]
+
+    assert sum(filter(None, waits)) >= 60

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from api.cli import catalog_file
 from api.cli.doctor.examining import Check, Wrong
-from api.cli.doctor.patient import Patient
+from api.cli.doctor.patient import Gateway, Patient
 from api.client import ApiError, ClientError, Darkroom, Unreachable
 from api.client.look import Look, look
 from shared import db, hints
@@ -111,22 +111,21 @@ def _s3(who: Patient) -> str:
     return f"bucket {settings.s3_bucket}: wrote, read and deleted a probe"
 
 
-def _gateway(who: Patient) -> str:
-    gateway = who.gateway
+def _gateway(gateway: Gateway) -> str:
     if gateway.url is None:
         return gateway.told
     try:
-        seen = _models(who)
+        seen = _models(gateway)
     except Unreachable as error:
         raise Wrong(f"{gateway.told}: {error}") from error
     return f"{gateway.told}; it answers in {seen.took_s:.2f} s"
 
 
-def _gateway_key(who: Patient) -> str | None:
-    if who.gateway.url is None or who.gateway.key is None:
+def _gateway_key(gateway: Gateway) -> str | None:
+    if gateway.url is None or gateway.key is None:
         return None
     try:
-        seen = _models(who)
+        seen = _models(gateway)
     except Unreachable as error:
         raise Wrong(f"cannot be checked: {error}", "") from error
     models = seen.body.get("data") if isinstance(seen.body, dict) else None
@@ -135,12 +134,38 @@ def _gateway_key(who: Patient) -> str | None:
     if seen.status in (401, 403):
         raise Wrong(f"is refused ({seen.status})")
     told = f"cannot be checked: the gateway answered {seen.status}"
-    raise Wrong(told, "is DARKROOM_GATEWAY_BASE_URL the gateway's, without /v1?")
+    raise Wrong(told, f"is {_setting(gateway, 'base_url')} the gateway's, without /v1?")
 
 
-def _models(who: Patient) -> Look:
-    key = who.gateway.key
-    return look(f"{who.gateway.url}/v1/models", {"Authorization": f"Bearer {key}"} if key is not None else None)
+def _models(gateway: Gateway) -> Look:
+    key = gateway.key
+    return look(f"{gateway.url}/v1/models", {"Authorization": f"Bearer {key}"} if key is not None else None)
+
+
+def _setting(gateway: Gateway, field: str) -> str:
+    """What people would correct."""
+    if gateway.name:
+        return f"{field} of {gateway.name} in DARKROOM_GATEWAYS"
+    return f"DARKROOM_GATEWAY_{field.upper()}"
+
+
+def _checks_of(gateway: Gateway) -> tuple[Check, ...]:
+    """How one credential's gateway is looked at."""
+    of = f" {gateway.name}" if gateway.name else ""
+    return (
+        Check(
+            f"gateway{of}",
+            lambda _: _gateway(gateway),
+            f"check {_setting(gateway, 'base_url')}, network and proxy",
+        ),
+        Check(
+            f"gateway key{of}",
+            lambda _: _gateway_key(gateway),
+            f"correct {_setting(gateway, 'api_key')}",
+            needs=f"gateway{of}",
+        ),
+        Check(f"gateway clock{of}", lambda _: _clock(gateway.url), BY_NTP, needs=f"gateway{of}"),
+    )
 
 
 def _api(who: Patient) -> str:
@@ -198,7 +223,7 @@ def _first_line(error: Exception) -> str:
 
 BY_NTP: Final = "let both machines set their clocks by NTP"
 
-CHECKS: Final = (
+SERVERS: Final = (
     Check(
         "catalog",
         _catalog,
@@ -217,10 +242,14 @@ CHECKS: Final = (
     ),
     Check("s3", _s3, "start S3, or correct DARKROOM_S3_…; `darkroom prepare` makes the bucket"),
     Check("s3 clock", lambda who: _clock(who.settings.s3_endpoint_url), BY_NTP, needs="s3"),
-    Check("gateway", _gateway, "check DARKROOM_GATEWAY_BASE_URL, network and proxy"),
-    Check("gateway key", _gateway_key, "correct DARKROOM_GATEWAY_API_KEY", needs="gateway"),
-    Check("gateway clock", lambda who: _clock(who.gateway.url), BY_NTP, needs="gateway"),
+)
+API: Final = (
     Check("api", _api, "is `darkroom up` (or its api process) running?"),
     Check("key", _key, "set DARKROOM_API_KEY to a key that is not revoked", needs="api"),
 )
-"""In the order in which they are shown."""
+
+
+def checks_of(who: Patient) -> tuple[Check, ...]:
+    """In the order in which they are shown."""
+    gateways = (who.gateway, *who.others)
+    return (*SERVERS, *(check for gateway in gateways for check in _checks_of(gateway)), *API)

@@ -24,6 +24,8 @@ class Gateway:
     """None: we do not know it."""
     told: str
     """Which one it is, and since when, for people."""
+    name: str = ""
+    """Its credential's, where there are several."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,18 @@ class Patient:
     gateway: Gateway
     api_url: str | None
     api_key: str | None
+    others: tuple[Gateway, ...] = ()
+    """Of the other credentials, in their order."""
 
 
 def patient(settings: Settings, data_dir: Path, api_url: str | None, api_key: str | None) -> Patient:
     running = Running.find(data_dir)
     known: Mapping[str, Any] = records.read(secrets.path(data_dir)) if running is not None else {}
-    gateway = _gateway(settings, running, known)
+    gateway, *others = _gateways(settings, running, known)
     if running is None:
-        return Patient(settings, gateway, api_url, api_key)
+        return Patient(settings, gateway, api_url, api_key, tuple(others))
     return Patient(
+        others=tuple(others),
         settings=_completed(settings, running, known),
         gateway=gateway,
         api_url=api_url or running.api_url,
@@ -50,16 +55,24 @@ def patient(settings: Settings, data_dir: Path, api_url: str | None, api_key: st
     )
 
 
-def _gateway(settings: Settings, running: Running | None, known: Mapping[str, Any]) -> Gateway:
+def _gateways(settings: Settings, running: Running | None, known: Mapping[str, Any]) -> list[Gateway]:
     """A key that is set counts before what runs: whoever sets one wants to know whether it is right."""
-    if settings.gateway_api_key is not None:
-        url = settings.gateway_base_url
-        later = " from the next `darkroom up` on (the running one has the sandbox gateway)"
-        return Gateway(
-            url,
-            settings.gateway_api_key.get_secret_value(),
-            f"{url}{later if running is not None and running.is_sandbox else ''}",
+    if not settings.has_key:
+        return [_without_key(running, known)]
+    is_sandbox = running is not None and running.is_sandbox
+    later = " from the next `darkroom up` on (the running one has the sandbox gateway)" if is_sandbox else ""
+    return [
+        Gateway(
+            one.base_url,
+            one.api_key.get_secret_value(),
+            f"{one.base_url}{later}",
+            one.name if settings.gateways else "",
         )
+        for one in settings.credentials
+    ]
+
+
+def _without_key(running: Running | None, known: Mapping[str, Any]) -> Gateway:
     if running is None:
         told = (
             "the sandbox gateway, which `darkroom up` starts, since no DARKROOM_GATEWAY_API_KEY is set: nothing is paid"

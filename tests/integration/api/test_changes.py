@@ -25,8 +25,8 @@ MONEY = {
     State.WAITING: "nothing is charged",
     State.QUEUED: "nothing is charged",
     State.DISPATCHED: "nothing is charged",
-    State.SUBMITTING: "may charge",
-    State.RUNNING: "may go on and charge",
+    State.SUBMITTING: "may be charged",
+    State.RUNNING: "charges unless it fails",
     State.STORING: "paid for",
     State.HELD: "may have been charged",
 }
@@ -302,6 +302,7 @@ def test_a_follow_up_shares_the_lane_of_its_parent(api: httpx.Client, parent: An
         (GRID, {"action": "pan", "direction": "left"}),
         (GRID, {"custom_id": "MJ::JOB::upsample::1::made-up"}),
         (SINGLE, {"action": "upscale", "index": 3}),
+        (GRID, {"action": "upscale", "index": 5}),
         (SINGLE, {"action": "pan", "direction": "up"}),
         ([], {"action": "reroll"}),
         (None, {"action": "reroll"}),
@@ -323,7 +324,8 @@ def test_what_the_result_does_not_offer_is_a_conflict_that_lists_what_it_offers(
         ({"action": "upscale", "custom_id": "MJ::x"}, "/action"),
         ({"action": "explode"}, "/action"),
         ({"action": "upscale"}, "/index"),
-        ({"action": "upscale", "index": 5}, "/index"),
+        ({"action": "upscale", "index": 0}, "/index"),
+        ({"action": "upscale", "index": 65}, "/index"),
         ({"action": "reroll", "params": {"mod": "fast"}}, "/params/mod"),
     ],
 )

@@ -48,6 +48,7 @@ FIELDS = [
     "finished_at",
     "deadline_at",
     "metadata",
+    "held",
 ]
 ARTIFACT_FIELDS = [
     "id",

@@ -15,6 +15,7 @@ from shared.catalog.entry import Lane as ListedLane
 from shared.catalog.lookup import Catalog
 from shared.db import Transaction
 from shared.lifecycle import State
+from shared.settings import Settings
 from shared.tables import Scope
 from tests import factories
 from tests.factories import RecordedHints
@@ -23,6 +24,7 @@ from tests.integration.api.said import pointers, problem
 from workers import lanes
 
 SORA = "default.sora"
+KNOWN = Settings(_env_file=None).credentials  # type: ignore[call-arg]
 
 
 @pytest.fixture
@@ -43,11 +45,11 @@ def listed(rows: Transaction) -> Iterator[Catalog]:
     """Lanes as the catalog has them, again after the test."""
     catalog = Catalog.built_in()
     with rows() as session:
-        intake.set_lanes(session, catalog)
+        intake.set_lanes(session, catalog, KNOWN)
     yield catalog
     with rows() as session:
         session.execute(text("UPDATE lanes SET limit_by_hand = false, rate_by_hand = false, paused_until = NULL"))
-        intake.set_lanes(session, catalog)
+        intake.set_lanes(session, catalog, KNOWN)
 
 
 def change(admin: httpx.Client, lane: str, **body: Any) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def test_a_job_in_a_lane_that_is_paused_without_an_end_can_be_shown(
 
     queue = api.get(f"/v1/jobs/{job.id}").json()["queue"]
 
-    assert queue == {"reason": "lane_paused", "position": 1, "eta_seconds": None}
+    assert queue == {"reason": "lane_paused", "detail": "an admin paused it", "position": 1, "eta_seconds": None}
     assert "darkroom_lane_paused" in api.get("/metrics").text
     change(admin, lane, paused=False)
     assert api.get(f"/v1/jobs/{job.id}").json()["queue"]["reason"] is None
@@ -162,7 +164,7 @@ def test_what_an_admin_set_survives_a_start_and_the_rest_follows_the_catalog(
     other = Catalog(listed.models, {"sora": ListedLane(limit=4, rate_per_minute=9)}, listed.operations)
 
     with rows() as session:
-        intake.set_lanes(session, other)
+        intake.set_lanes(session, other, KNOWN)
 
     shown = admin.get(f"/v1/lanes/{SORA}").json()
     assert (shown["limit"], shown["rate_per_minute"], shown["set_by_hand"]) == (77, 9, ["limit"])
@@ -189,7 +191,7 @@ def test_a_pause_survives_a_start(admin: httpx.Client, rows: Transaction, listed
     change(admin, SORA, paused=True)
 
     with rows() as session:
-        intake.set_lanes(session, listed)
+        intake.set_lanes(session, listed, KNOWN)
 
     assert admin.get(f"/v1/lanes/{SORA}").json()["paused"] is True
 

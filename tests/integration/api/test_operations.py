@@ -198,6 +198,7 @@ def test_a_model_tells_what_it_takes_and_costs(api: httpx.Client) -> None:
         "per_minute": "0.00",
         "per_million_characters": "0.00",
         "per_million_tokens": "0.00",
+        "size_factors": {"1024x1792": "1.666667", "1792x1024": "1.666667"},
         "currency": "USD",
     }
     listed = api.get("/v1/models").json()["data"]

@@ -183,7 +183,7 @@ def test_an_unknown_scope_and_name_of_a_key_are_told_in_our_words(team: Team) ->
         ("NewJob", "ttl_seconds", (1, 365 * 86400)),
         ("NewJob", "max_attempts", (1, 10)),
         ("JobInput", "index", (0, 63)),
-        ("NewAction", "index", (1, 4)),
+        ("NewAction", "index", (1, 64)),
         ("NewAction", "priority", (0, 9)),
     ],
 )

@@ -223,6 +223,15 @@ def test_a_picture_is_changed_by_words(operation: str, action: str) -> None:
     assert pointer(of, action=action) == "/prompt"
 
 
+def test_any_of_many_pictures_goes_on() -> None:
+    of = parent("image.generate", artifacts=pictures(10), task_id=None)
+
+    asked = follow(of, action="variation", index=10, prompt="at night")
+
+    assert asked.inputs == {"images": ["artifact_9"]}
+    assert "no number 11" in conflict(of, action="variation", index=11, prompt="at night")
+
+
 def test_one_part_of_a_picture_is_changed_behind_a_mask() -> None:
     of = parent("image.generate", artifacts=pictures(3), task_id=None)
 
