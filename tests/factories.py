@@ -16,8 +16,8 @@ from shared.hints import Hints
 from shared.lifecycle import State
 from shared.policy import OnUnknown
 from shared.tables import Artifact, Asset, Job, JobRequest, JobResult, Lane, Process, Project
-from workers.gateway import Gateway
-from workers.gateways import Gateways
+from workers.gateway.client import Gateway
+from workers.gateway.clients import Gateways
 
 MODEL_OF = {
     "image.generate": "nano-banana",

@@ -29,7 +29,7 @@ from shared.gateway.adapters.account import Seen, Standing, Untold, Way
 from shared.settings import Settings
 from shared.tables import GatewayView
 from workers import evidence, lanes
-from workers.gateway import Gateway
+from workers.gateway.client import Gateway
 from workers.ports import Ports
 
 log = structlog.get_logger(__name__)

@@ -24,10 +24,11 @@ from shared.gateway.adapters.table import BY_OPERATION
 from shared.gateway.outcome import ErrorClass, GatewayError, Look, Pending, Produced, Refused, Unseen
 from shared.gateway.request import Reply, Request
 from shared.lifecycle import Cause
-from workers import pace, store, submit
-from workers.gateway import Gateway
-from workers.gateways import NoCredential
-from workers.pace import Pace
+from workers import store, submit
+from workers.gateway import pace
+from workers.gateway.client import Gateway
+from workers.gateway.clients import NoCredential
+from workers.gateway.pace import Pace
 from workers.patience import passes
 from workers.ports import Ports
 

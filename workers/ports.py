@@ -22,7 +22,7 @@ from shared.settings import Settings
 from shared.storage import Store
 from workers.echo import Echo
 from workers.experience import Experience
-from workers.gateways import Gateways
+from workers.gateway.clients import Gateways
 from workers.near import Near
 from workers.outage import Outage
 from workers.spool import Spool

@@ -31,7 +31,7 @@ from shared.policy import OnUnknown
 from shared.tables import Job, LateResult
 from workers import evidence, usage_log
 from workers.evidence import Lost
-from workers.gateways import NoCredential
+from workers.gateway.clients import NoCredential
 from workers.patience import passes
 from workers.ports import Ports
 from workers.usage_log import Log

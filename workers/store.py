@@ -32,8 +32,8 @@ from shared.gateway.outcome import ErrorClass, GatewayError
 from shared.lifecycle import Cause
 from shared.storage import Stored
 from shared.tables import Artifact, JobResult
-from workers.gateway import Gateway, Moved
-from workers.gateways import NoCredential
+from workers.gateway.client import Gateway, Moved
+from workers.gateway.clients import NoCredential
 from workers.outage import LEAST_FREE_BYTES
 from workers.patience import passes, patiently
 from workers.ports import Ports

@@ -44,8 +44,8 @@ from shared.gateway.request import Reply, Request
 from shared.lifecycle import Cause, State
 from shared.tables import Job, JobRequest
 from workers import evidence, fitting, inputs, lanes, manifest, store
-from workers.gateway import Answer, Large
-from workers.gateways import NoCredential
+from workers.gateway.client import Answer, Large
+from workers.gateway.clients import NoCredential
 from workers.manifest import Manifest
 from workers.patience import passes, patiently
 from workers.ports import Ports

@@ -26,7 +26,7 @@ from shared.storage import Stored
 from tests.chaos.upstream import Charge, Client, Upstream
 from tests.factories import RecordedHints
 from workers.experience import Experience
-from workers.gateways import Gateways
+from workers.gateway.clients import Gateways
 from workers.near import Near
 from workers.ports import InHand, Ports
 

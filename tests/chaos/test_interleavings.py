@@ -44,7 +44,7 @@ from shared.claims import Claim
 from shared.credentials import Credential
 from shared.db import Transaction
 from shared.errors import Conflict, StorageUnavailable
-from shared.lifecycle import FINAL, MOVES, Cause, State
+from shared.lifecycle import FINAL, MOVES, NOT_BEGUN_ANEW, Cause, State
 from shared.policy import OnUnknown
 from shared.settings import Settings
 from shared.tables import Lane
@@ -110,6 +110,20 @@ MEETINGS: Final = {**TICKS, **WISHES, "return hints": (State.DISPATCHED,)}
 """What processes and people do, and the states that give it something to do."""
 LATE: Final = {"look late": "looking", "store late": "storing"}
 """The same for late results."""
+STORIES: Final[Mapping[str, Sequence[str]]] = {
+    "calls": (),
+    "dispatched": ("throttled", "dispatch"),
+    "a task": ("accepted",),
+    "a result": ("accepted", "done", "look"),
+    "a slow upload": ("accepted", "done", "look", "slow store"),
+    "a call without its process": ("silent", "sweep"),
+    "two attempts": ("silent", "sweep", "retry", "begin"),
+    "a task of nobody": ("accepted", "cancel"),
+    "a slow look at what is over": ("accepted", "done", "slow look", "cancel", "retry", "begin"),
+    "a sleeper": ("throttled", "dispatch", "sleepy submit"),
+    "given back and not told": ("told twice", "begin"),
+}
+"""What may have happened to the first job when the steps begin, so that chance need not find it step by step."""
 AGED: Final = "moved_at = now() - interval '2 hours'"
 MISSED: Final = "deadline_at = now() - interval '1 s'"
 """What the time does to a row."""
@@ -166,8 +180,12 @@ class Jobs(RuleBasedStateMachine):
     known: Bundle[Claim] = Bundle("known")
     """What people have seen of jobs, a while ago."""
 
-    @initialize(on_unknown=st.tuples(*[st.sampled_from(OnUnknown)] * len(JOBS)), ends=st.sampled_from(Answer))
-    def begin_anew(self, on_unknown: tuple[OnUnknown, ...], ends: Answer) -> None:
+    @initialize(
+        on_unknown=st.tuples(*[st.sampled_from(OnUnknown)] * len(JOBS)),
+        ends=st.sampled_from(Answer),
+        story=st.sampled_from(sorted(STORIES)),
+    )
+    def begin_anew(self, on_unknown: tuple[OnUnknown, ...], ends: Answer, story: str = "calls") -> None:
         house, family = self.house, uuid.uuid4().hex
         self.ends = ends
         self.lanes = {name: f"{name}.{family}" for name in LIMITS}
@@ -209,6 +227,26 @@ class Jobs(RuleBasedStateMachine):
         self.referee = Referee(house.look, self.upstream, self.cellar, limits)
         self.referee.know(self.job_ids)
         self.begin_all(0)
+        for step in STORIES[story]:
+            self.all_is_well()
+            self._tell(step)
+
+    def _tell(self, step: str) -> None:
+        """What happened before."""
+        if step in ("accepted", "throttled", "told twice"):
+            answer = Answer.SUCCESS if step == "accepted" else Answer.THROTTLED
+            self.answer(0, answer, Stop(1, Halt.UNTOLD) if step == "told twice" else None)
+        elif step == "silent":
+            self.silence(self.workers[0])
+        elif step == "done":
+            self.end_task(0, Task.DONE)
+        elif step == "begin":
+            self.begin_all(1)
+        else:
+            worker, work, _ = self.meeting(step.removeprefix("slow ").removeprefix("sleepy "), 1, 0)
+            self.come_due()
+            stop = Stop(3, Halt.AFTER) if step.startswith("sleepy") else None
+            self.do(worker, work, stop, is_slow=step.startswith("slow"))
 
     def _born(self, slot: int) -> Worker:
         worker = Worker(self.house.ports, self.house.slots[slot], self.upstream, self.cellar)
@@ -277,10 +315,16 @@ class Jobs(RuleBasedStateMachine):
 
     def go_from(self, act: Act, answer: Answer, stop: Stop | None) -> None:
         """It goes on from where it stopped."""
+        before = self.referee.jobs[act.charge.job_id] if act.charge is not None else None
         self._released(act, answer, stop)
         act.settle()
         self._watch(act)
         self._heard(act, answer)
+        if before is not None and act.charge is not None and act.was_at is At.CALL and answer is Answer.SUCCESS:
+            is_welcome = before.attempt == act.charge.attempt and before.state in NOT_BEGUN_ANEW
+            assert act.charge.is_taken or act.holds_locks or not is_welcome, (
+                f"{before.id} did not take its late success"
+            )
 
     @precondition(lambda self: self.calls())
     @rule(index=opened, answer=st.sampled_from(sorted(UNCHARGED)), stop=stops)
@@ -652,8 +696,8 @@ def plan() -> settings:
             max_examples=int(os.environ[MANY]), stateful_step_count=60, deadline=None, suppress_health_check=HEALTHY
         )
     return settings(
-        max_examples=40,
-        stateful_step_count=40,
+        max_examples=70,
+        stateful_step_count=18,
         deadline=None,
         database=None,
         derandomize=True,

@@ -26,7 +26,7 @@ from tests import factories, rows
 from tests.factories import RecordedHints
 from tests.sandbox import SandboxServer
 from workers import account, dispatch, lanes, poll, submit
-from workers.gateways import Gateways
+from workers.gateway.clients import Gateways
 from workers.ports import Ports
 
 

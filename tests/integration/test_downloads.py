@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import FetchFailed
 from tests.integration.test_gateway_client import BODY, Peer, answer, fetch, peer, says
-from workers import gateway
+from workers.gateway import client as gateway
 
 ETAG = 'ETag: "one"'
 

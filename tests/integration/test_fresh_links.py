@@ -24,7 +24,7 @@ from tests import factories, rows
 from tests.integration.test_store import Shelf, content_of, finished, png, shelf, store_again
 from tests.sandbox import SandboxServer
 from workers import poll, submit
-from workers.gateway import Gateway
+from workers.gateway.client import Gateway
 from workers.ports import Ports
 
 __all__ = ["shelf"]  # a fixture

@@ -25,7 +25,7 @@ from tests.integration.test_worker_process import alone, looking, quick
 from tests.sandbox import SandboxServer
 from tests.worker import WorkerProcess
 from workers import submit
-from workers.gateway import LARGE_BYTES, Gateway, Large
+from workers.gateway.client import LARGE_BYTES, Gateway, Large
 from workers.ports import Ports
 from workers.spool import Spool
 
@@ -94,7 +94,7 @@ def test_a_large_answer_that_the_disk_does_not_take_is_read_from_memory(
 ) -> None:
     answer = b'{"data": "' + b"x" * (2 * LARGE_BYTES) + b'"}'
     shelf.put("/answer", answer)
-    monkeypatch.setattr("workers.gathered.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("workers.gateway.gathered.tempfile.TemporaryFile", full)
     gateway = Gateway(shelf.url, "sk-the-key", Figures(), tmp_path)
 
     answered = gateway.start(Request("GET", "/answer")).result()

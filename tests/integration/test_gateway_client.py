@@ -15,8 +15,8 @@ import pytest
 from shared.errors import FetchFailed
 from shared.figures import Figures
 from shared.gateway.request import Ambiguous, NotSent, Part, Reply, Request, Response
-from workers import gateway
-from workers.gateway import Gateway, Moved
+from workers.gateway import client as gateway
+from workers.gateway.client import Gateway, Moved
 
 KEY = "sk-the-key"
 OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'

@@ -24,9 +24,10 @@ from shared.gateway.request import Reply, Request, Response
 from shared.lifecycle import State
 from shared.tables import Job, ModelDuration
 from tests import factories, rows
-from workers import pace, poll, submit
+from workers import poll, submit
 from workers.experience import Experience
-from workers.gateway import Gateway, Loop
+from workers.gateway import pace
+from workers.gateway.client import Gateway, Loop
 from workers.poll import Looks
 from workers.ports import Ports
 

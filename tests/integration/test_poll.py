@@ -24,7 +24,7 @@ from tests import factories, rows
 from tests.factories import RecordedHints
 from tests.sandbox import SandboxServer
 from workers import poll, submit
-from workers.gateway import Gateway
+from workers.gateway.client import Gateway
 from workers.poll import Looks
 from workers.ports import Ports
 

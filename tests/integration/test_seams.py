@@ -32,7 +32,7 @@ from tests import stack as services
 from tests.integration.test_store import png
 from workers import adoption, lending, manifest, reconcile, store, submit, sweep, usage_log
 from workers import late as late_ticks
-from workers.gateways import NoCredential
+from workers.gateway.clients import NoCredential
 from workers.manifest import Manifest
 from workers.ports import Ports
 

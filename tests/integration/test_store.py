@@ -28,7 +28,7 @@ from shared.tables import Job
 from tests import factories, rows
 from tests.sandbox import SandboxServer
 from workers import poll, store, submit
-from workers.gateway import Gateway
+from workers.gateway.client import Gateway
 from workers.ports import Ports
 from workers.spool import Spool
 

@@ -31,7 +31,7 @@ from shared.tables import Job, JobNeed, Lane
 from tests import factories, rows
 from tests.sandbox import SandboxServer
 from workers import submit
-from workers.gateway import Gateway
+from workers.gateway.client import Gateway
 from workers.near import Near
 from workers.ports import InHand, Ports
 

@@ -171,7 +171,8 @@ def test_a_call_that_a_living_process_has_lost_is_taken_back_in_the_end(ports: P
 
 
 def test_a_call_may_take_all_its_time_outs_before_it_counts_as_lost(ports: Ports) -> None:
-    from workers import gateway, patience
+    from workers import patience
+    from workers.gateway import client as gateway
 
     longest_s = max(operation.timeout_s for operation in ports.catalog.operations.values())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from workers.gathered import Gathered
+from workers.gateway.gathered import Gathered
 
 CHUNKS = [bytes([number]) * 700 for number in range(10)]
 WHOLE = b"".join(CHUNKS)

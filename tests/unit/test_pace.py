@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.gateway.request import Ambiguous, NotSent, Reply, Response
-from workers import pace
-from workers.pace import Pace
+from workers.gateway import pace
+from workers.gateway.pace import Pace
 
 WELL = Response(200, {}, b'{"status": "queued"}')
 BUSY = Response(429, {}, b"")

@@ -10,7 +10,7 @@ from shared import credentials
 from shared.credentials import Credential
 from shared.errors import DarkroomError
 from shared.figures import Figures
-from workers.gateway import Gateway, Loop
+from workers.gateway.client import Gateway, Loop
 
 
 class NoCredential(DarkroomError):

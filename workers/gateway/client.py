@@ -32,7 +32,7 @@ from shared.figures import Figures
 from shared.gateway import classify
 from shared.gateway.request import Ambiguous, NotSent, Reply, Request, Response
 from shared.outbound import Fetched
-from workers.gathered import Gathered
+from workers.gateway.gathered import Gathered
 
 log = structlog.get_logger(__name__)
 
