@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import string
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,4 +94,5 @@ def _bare(word: str) -> str:
 
 def _request_id() -> str:
     """A time stamp and eight random letters, as new-api writes them."""
-    return datetime.now(UTC).strftime("%Y%m%d%H%M%S%f") + "000" + secrets.token_hex(4)
+    letters = "".join(secrets.choice(string.ascii_letters) for _ in range(8))
+    return datetime.now(UTC).strftime("%Y%m%d%H%M%S%f") + "000" + letters

@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 import pytest
 from celery import Celery
-from redis import Redis
 from sqlmodel import Session, col, select, update
 
 from shared import db, ids
@@ -210,23 +209,6 @@ def test_a_worker_whose_broker_is_away_does_not_take_itself_for_deaf(
             job = queue(looking)
             rows.until_state(looking, job, State.SUCCEEDED)
             worker.stop(20)
-
-
-def test_a_redis_that_has_no_memory_left_only_takes_the_hints(
-    quick: Settings, looking: Ports, sandbox: SandboxServer, tmp_path: Path
-) -> None:
-    with OwnRedis(tmp_path / "redis") as redis, Redis.from_url(redis.url) as client:
-        settings = quick.model_copy(update={"broker_url": redis.url})
-        with WorkerProcess(settings, tmp_path / "one.log", **QUICK) as worker:
-            worker.wait_for(" ready.")
-            client.config_set("maxmemory", 1)
-            jobs = [queue(looking) for _ in range(3)]
-            hint_dispatch(settings)  # is refused, and says nothing
-
-            for job in jobs:
-                rows.until_state(looking, job, State.SUCCEEDED, wait_s=60)
-            worker.stop(60)
-    assert [paid(sandbox, looking, job) for job in jobs] == [1] * 3
 
 
 class OwnRedis:
