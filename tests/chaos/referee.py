@@ -54,6 +54,8 @@ class Referee:
         self.artifacts: list[Row[Any]] = []
         self.at: dict[str, tuple[State, int]] = {}
         """State and attempt of each job, as its events tell."""
+        self._holders: dict[str, str] = {}
+        """Who took each job last."""
         self.ways: Counter[tuple[str, str]] = Counter()
         """How often a job went from a state by a cause."""
         self._pinned: dict[str, str] = {}
@@ -125,6 +127,10 @@ class Referee:
             wrong.append(f"{told}: there is no such move")
         if state in FINAL and cause is not Cause.REQUEUED:
             wrong.append(f"{told}, but {state} is final")
+        if cause is Cause.CLAIMED:
+            self._holders[event.job_id] = event.process_id
+        elif state is State.SUBMITTING and cause in UNCOUNTED and event.process_id != self._holders[event.job_id]:
+            wrong.append(f"{told}, told by {event.process_id}, who does not hold it")
         now = attempt + (cause is Cause.CLAIMED)
         if event.attempt != now:
             wrong.append(f"{told}, but it was at {now}")

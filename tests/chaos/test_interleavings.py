@@ -4,7 +4,7 @@ Hypothesis drives the roles themselves on a real PostgreSQL.  Each process may s
 or upload, be taken for dead meanwhile, and go on; two transactions may meet while the first one holds its locks.  The
 gateway keeps a ledger, and after every step a referee looks at everything.
 
-`CHAOS_EXAMPLES=2000` looks for much longer, and elsewhere each time.
+`CHAOS_EXAMPLES=200` (of each story) looks for much longer, and elsewhere each time.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ STORIES: Final[Mapping[str, Sequence[str]]] = {
     "a call without its process": ("silent", "sweep"),
     "two attempts": ("silent", "sweep", "retry", "begin"),
     "a task of nobody": ("accepted", "cancel"),
-    "a slow look at what is over": ("accepted", "done", "slow look", "cancel", "retry", "begin"),
+    "a slow look at what is over": ("accepted", "done", "slow look", "cancel", "retry", "begin", "accepted"),
     "a sleeper": ("throttled", "dispatch", "sleepy submit"),
     "given back and not told": ("told twice", "begin"),
 }
@@ -176,6 +176,8 @@ class Jobs(RuleBasedStateMachine):
     """Three jobs, two lanes, three processes, and people."""
 
     house: House
+    story: str
+    """What has happened already, one of `STORIES`."""
 
     known: Bundle[Claim] = Bundle("known")
     """What people have seen of jobs, a while ago."""
@@ -183,9 +185,8 @@ class Jobs(RuleBasedStateMachine):
     @initialize(
         on_unknown=st.tuples(*[st.sampled_from(OnUnknown)] * len(JOBS)),
         ends=st.sampled_from(Answer),
-        story=st.sampled_from(sorted(STORIES)),
     )
-    def begin_anew(self, on_unknown: tuple[OnUnknown, ...], ends: Answer, story: str = "calls") -> None:
+    def begin_anew(self, on_unknown: tuple[OnUnknown, ...], ends: Answer) -> None:
         house, family = self.house, uuid.uuid4().hex
         self.ends = ends
         self.lanes = {name: f"{name}.{family}" for name in LIMITS}
@@ -227,7 +228,7 @@ class Jobs(RuleBasedStateMachine):
         self.referee = Referee(house.look, self.upstream, self.cellar, limits)
         self.referee.know(self.job_ids)
         self.begin_all(0)
-        for step in STORIES[story]:
+        for step in STORIES[self.story]:
             self.all_is_well()
             self._tell(step)
 
@@ -235,7 +236,8 @@ class Jobs(RuleBasedStateMachine):
         """What happened before."""
         if step in ("accepted", "throttled", "told twice"):
             answer = Answer.SUCCESS if step == "accepted" else Answer.THROTTLED
-            self.answer(0, answer, Stop(1, Halt.UNTOLD) if step == "told twice" else None)
+            calls = [act.charge.job_id for act in self.calls() if act.charge is not None]
+            self.answer(calls.index(self.job_ids[0]), answer, Stop(1, Halt.UNTOLD) if step == "told twice" else None)
         elif step == "silent":
             self.silence(self.workers[0])
         elif step == "done":
@@ -515,15 +517,15 @@ class Jobs(RuleBasedStateMachine):
 
     @rule(
         first=opened,
-        second=opened,
+        second=st.none() | opened,
         by=st.permutations(range(PROCESSES)),
         number=numbers,
         other=st.none() | numbers,
-        commit=st.integers(1, 4),
+        commit=st.sampled_from((1, 1, 2, 3)),
         is_old=st.booleans(),
     )
     def meet(
-        self, first: int, second: int, by: list[int], number: int, other: int | None, commit: int, is_old: bool
+        self, first: int, second: int | None, by: list[int], number: int, other: int | None, commit: int, is_old: bool
     ) -> None:
         """The second one comes while the first one has written, and not committed yet."""
         self.come_due()
@@ -532,6 +534,7 @@ class Jobs(RuleBasedStateMachine):
         worker, work, _ = self.meeting(self._sensible(first, MEETINGS), by[0], number)
         one = Act(worker, work, Stop(commit, Halt.BEFORE), is_slow=True).begin()
         one.settle()
+        second = first if second is None else second
         self.meet_at(one, self._sensible(second, MEETINGS), by[1], number if other is None else other)
 
     @precondition(lambda self: self.calls())
@@ -680,9 +683,9 @@ def house(
         engine.dispose()
 
 
-def machine(house: House) -> type[Jobs]:
+def machine(house: House, story: str = "calls") -> type[Jobs]:
     """The jobs, in this house: Hypothesis makes them without arguments."""
-    return type("JobsHere", (Jobs,), {"house": house})
+    return type("JobsHere", (Jobs,), {"house": house, "story": story})
 
 
 MANY: Final = "CHAOS_EXAMPLES"
@@ -696,7 +699,7 @@ def plan() -> settings:
             max_examples=int(os.environ[MANY]), stateful_step_count=60, deadline=None, suppress_health_check=HEALTHY
         )
     return settings(
-        max_examples=70,
+        max_examples=5,
         stateful_step_count=18,
         deadline=None,
         database=None,
@@ -707,5 +710,6 @@ def plan() -> settings:
 
 
 @pytest.mark.timeout(0 if MANY in os.environ else 300)
-def test_no_order_of_steps_breaks_what_must_hold(house: House) -> None:
-    run_state_machine_as_test(machine(house), settings=plan())
+@pytest.mark.parametrize("story", STORIES)
+def test_no_order_of_steps_breaks_what_must_hold(house: House, story: str) -> None:
+    run_state_machine_as_test(machine(house, story), settings=plan())

@@ -147,8 +147,8 @@ class Upstream:
             asked = session.execute(_ASKED, {"job_id": job_id, "by": process_id, "people": list(PEOPLE)}).one()
         attempt = int(request.json["state"].rpartition(".")[2]) if "state" in request.json else (claims or [0])[-1]
         with self._lock:
-            sent = [one for one in self.of(job_id) if one.process_id == process_id]
-            if len(claims) <= len(sent) or claims[len(sent)] != attempt:
+            sent = [one.attempt for one in self.of(job_id) if one.process_id == process_id]
+            if claims.count(attempt) <= sent.count(attempt):
                 self._fault(f"{job_id} was sent as attempt {attempt} before {process_id} had committed its claim")
             if has_slept and not asked.is_held:
                 self._fault(f"{job_id} was sent by {process_id}, from which it was taken meanwhile")
