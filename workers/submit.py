@@ -410,7 +410,7 @@ def in_hand_of(claim: Claim, produced: Produced, ports: Ports) -> Manifest:
         OSError, StorageUnavailable: there were bytes in it, and neither the spool nor S3 takes them.
     """
     produced = with_long_result_apart(produced)
-    outputs, _ = keep_outputs(claim, produced.outputs, ports)
+    outputs = _kept_outputs(claim, produced.outputs, ports)
     return Manifest(
         job_id=claim.job_id,
         attempt=claim.attempt,
@@ -467,17 +467,16 @@ def _as_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def keep_outputs(claim: Claim, outputs: Sequence[Output], ports: Ports) -> tuple[list[dict[str, Any]], bool]:
-    """The outputs as their row keeps them; bytes in hand go to the spool first.  Also: whether any did.
+def _kept_outputs(claim: Claim, outputs: Sequence[Output], ports: Ports) -> list[dict[str, Any]]:
+    """The outputs as their row keeps them; bytes in hand go to the spool first.
 
     Raises:
         OSError, StorageUnavailable: neither the spool nor S3 takes the bytes.
     """
-    kept = [
+    return [
         {"kind": output.kind, "sources": [_place(claim, index, source, ports) for source in output.sources]}
         for index, output in enumerate(outputs)
     ]
-    return kept, any("spool" in place for output in kept for place in output["sources"])
 
 
 def _place(claim: Claim, index: int, source: Source, ports: Ports) -> dict[str, str]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from shared.catalog.operations.table import OPERATIONS
 from shared.errors import InputRefused
-from shared.gateway import classify, reading
+from shared.gateway import classify, reading, taken
 from shared.gateway.call import Call
 from shared.gateway.lifted import Lifted
 from shared.gateway.outcome import ErrorClass, Output, Produced, Refused, Source
@@ -36,12 +36,10 @@ LEAST_BASE64: Final = 32
 TEXT_MOST: Final = 32_000
 """So much of what a model said beside its pictures is kept, characters."""
 
-TAKEN: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
-"""What goes to a Gemini model: its channels refuse all other pictures with 500 (3.6)."""
 INLINE_MOST_BYTES: Final = 20_000_000
 """Of pictures in base64 in one request to a Gemini model; the whole request may have 20 MB (1.5)."""
 
-GEMINI: Final = re.compile(r"gemini|banana", re.IGNORECASE)
+GEMINI: Final = re.compile(taken.GEMINI_NAMES, re.IGNORECASE)
 
 LONG_S: Final = 630.0
 """Longest wait for a 4K picture, several pictures or high quality (1.5)."""
@@ -268,13 +266,13 @@ def timeout_s(call: Call) -> float:
 
 
 def check_inline(call: Call) -> None:
-    """Whether a Gemini model takes these pictures, before anything is sent.
+    """Whether a Gemini model takes these pictures, before anything is sent: its channels refuse others with 500 (3.6).
 
     Raises:
         InputRefused: it does not.
     """
     for number, media in enumerate(call.images, 1):
-        if media.content_type not in TAKEN:
+        if media.content_type not in taken.COMMON:
             raise InputRefused(f"picture {number} is {media.content_type}; Gemini models take PNG, JPEG and WebP")
     size_bytes = sum(4 * -(-len(media.content) // 3) for media in call.images)
     if size_bytes > INLINE_MOST_BYTES:

@@ -14,7 +14,7 @@ from typing import Final
 from shared.gateway.call import Call
 
 COMMON: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
-"""What every endpoint takes."""
+"""What every endpoint takes, in all deployments."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,11 @@ class Rule:
     taken: Taken
 
 
+GEMINI_NAMES: Final = r"gemini|banana"
+"""What the names of Gemini models have in them, in any case."""
 GEMINI: Final = Taken("a Gemini model", most_bytes=7_000_000, together_bytes=14_500_000, most_side=4096)
 RULES: Final = (
-    Rule(r"(image|chat|response|claude|gemini)\..*", r"gemini|banana", GEMINI),
+    Rule(r"(image|chat|response|claude|gemini)\..*", GEMINI_NAMES, GEMINI),
     Rule(r"image\..*", r"seedream|seededit|jimeng", Taken("Seedream", most_bytes=10_000_000)),
     Rule(r"image\..*", r"", Taken("GPT image", most_bytes=25_000_000)),
     Rule(r"midjourney\..*", r"", Taken("Midjourney", most_bytes=4_000_000)),

@@ -11,15 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import InputRefused
-from shared.gateway import classify, dialects, lifted, pictures, reading
+from shared.gateway import classify, dialects, lifted, pictures, reading, taken
 from shared.gateway.adapter import Adapter
 from shared.gateway.adapters import chat_images
 from shared.gateway.call import Call, Media
 from shared.gateway.lifted import Lifted
 from shared.gateway.outcome import Continued, ErrorClass, GatewayError, Outcome, Refused
 from shared.gateway.request import Part, Request, Response
-
-MASK_MOST_BYTES: Final = 4_000_000
 
 
 def build_generate(call: Call) -> Request:
@@ -89,8 +87,8 @@ def _check_mask(mask: Media, picture: Media) -> None:
         raise InputRefused(
             f"the mask must be PNG, since its transparent part is what may change, not {mask.content_type}"
         )
-    if len(mask.content) >= MASK_MOST_BYTES:
-        raise InputRefused(f"the mask has {len(mask.content)} bytes; it must have less than {MASK_MOST_BYTES}")
+    if len(mask.content) >= taken.MASK_MOST_BYTES:
+        raise InputRefused(f"the mask has {len(mask.content)} bytes; it must have less than {taken.MASK_MOST_BYTES}")
     sizes = [(one.width, one.height) for one in (mask, picture)]
     if None not in (*sizes[0], *sizes[1]) and sizes[0] != sizes[1]:
         told = " and ".join(f"{width}x{height}" for width, height in sizes)

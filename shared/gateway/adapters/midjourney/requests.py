@@ -12,7 +12,7 @@ from typing import Any, Final
 from shared.catalog.operations.midjourney import CONTENT
 from shared.catalog.operations.table import OPERATIONS
 from shared.errors import InputRefused
-from shared.gateway import reading
+from shared.gateway import reading, taken
 from shared.gateway.adapters.midjourney import windows
 from shared.gateway.call import Call, Media
 from shared.gateway.request import Request
@@ -24,9 +24,6 @@ PREFIXES: Final[Mapping[str | None, str]] = {
     "turbo": "/mj-turbo",
 }
 """By speed; queries go without (2.1)."""
-
-TAKEN: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
-"""Types of pictures that all deployments take (3)."""
 
 FIRST_LETTERS: Final[Mapping[str, str]] = {"U": "UPSCALE", "V": "VARIATION", "R": "REROLL"}
 
@@ -178,7 +175,7 @@ def _data_url(media: Media) -> str:
     Raises:
         InputRefused: no deployment promises to take pictures of this type.
     """
-    if media.content_type not in TAKEN:
+    if media.content_type not in taken.COMMON:
         raise InputRefused(f"{media.filename} is {media.content_type}; Midjourney takes PNG, JPEG and WebP")
     return media.data_url
 
